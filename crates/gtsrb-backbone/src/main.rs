@@ -1,0 +1,3 @@
+//! The `gtsrb-backbone` binary.
+
+fn main() {}

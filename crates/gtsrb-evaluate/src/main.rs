@@ -1,0 +1,3 @@
+//! The `gtsrb-evaluate` binary.
+
+fn main() {}

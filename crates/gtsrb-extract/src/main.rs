@@ -1,0 +1,3 @@
+//! The `gtsrb-extract` binary.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The `gtsrb-ingest` binary.
+
+fn main() {}

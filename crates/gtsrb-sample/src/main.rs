@@ -1,0 +1,3 @@
+//! The `gtsrb-sample` binary.
+
+fn main() {}
