@@ -1,1 +1,18 @@
-//! artifact.
+//! Files at rest: content hashes, manifests, atomic commits and locks, and the formats that
+//! stages hand to each other.
+//!
+//! An artifact is a folder with a `manifest.json`. Whoever writes it holds the folder's lock
+//! through an [`Output`]; whoever reads it starts from its [`Manifest`].
+
+pub mod embeddings;
+mod hash;
+pub mod head;
+pub mod images;
+mod manifest;
+mod output;
+mod table;
+
+pub use hash::{Hash, HashBuilder};
+pub use manifest::{FORMAT, FileRecord, Manifest, Work};
+pub use output::{FileWriter, Output, Staged};
+pub use table::properties;

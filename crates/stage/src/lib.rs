@@ -1,1 +1,19 @@
-//! stage.
+//! The contract of every command line here: settings from one TOML file and flags,
+//! errors with documented exit codes, logging, progress, signals, timings.
+//!
+//! A stage is a function `run(&Args) -> Result<Outcome<Summary>>`; [`main`] does the rest.
+
+mod common;
+mod error;
+mod log;
+mod outcome;
+mod progress;
+mod signals;
+mod timings;
+
+pub use common::{Common, cache_dir};
+pub use error::{Error, Fault, Result};
+pub use log::LogFormat;
+pub use outcome::{Outcome, main};
+pub use progress::Progress;
+pub use signals::check_interrupt;

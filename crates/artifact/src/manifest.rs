@@ -1,0 +1,162 @@
+//! `manifest.json`: what made an artifact and what it consists of. It holds no clock and no
+//! absolute path, so that equal work gives equal bytes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use stage::{Error, Fault, Result};
+
+use crate::{Hash, HashBuilder};
+
+/// The version of the manifest's own layout.
+pub const FORMAT: u32 = 1;
+
+/// The file's name in an artifact's folder.
+pub(crate) const FILE: &str = "manifest.json";
+
+/// Far above any manifest of ours; a bound on what a damaged folder makes us read.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// What decides the bytes of an artifact.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Work {
+    /// The binary's name.
+    pub tool: String,
+    /// The binary's version.
+    pub version: String,
+    /// Settings that shape the outputs.
+    pub parameters: Value,
+    /// Content hashes of what was read, by name.
+    pub inputs: BTreeMap<String, Hash>,
+}
+
+/// One file of an artifact.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct FileRecord {
+    /// Of the file's bytes.
+    pub hash: Hash,
+    /// The file's size.
+    pub bytes: u64,
+    /// Rows, where the file is a table.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rows: Option<u64>,
+}
+
+/// An artifact's description.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// What decided the bytes.
+    pub work: Work,
+    /// The files, by their name in the folder.
+    pub outputs: BTreeMap<String, FileRecord>,
+    /// Numbers worth knowing: rows skipped, duplicates, cache hits.
+    pub counters: BTreeMap<String, u64>,
+    /// What readers need besides: class names, dimensions, device.
+    pub facts: BTreeMap<String, Value>,
+}
+
+/// Read before the rest, to tell a newer layout from a damaged file.
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
+}
+
+impl Manifest {
+    /// The manifest in `dir`, which `stage` (a binary's name) writes.
+    ///
+    /// # Errors
+    /// [`Missing`](Fault::Missing) where there is none, [`Data`](Fault::Data) if it is damaged
+    /// or from a newer release.
+    pub fn read(dir: &Path, stage: &str) -> Result<Self> {
+        let path = dir.join(FILE);
+        let size = std::fs::metadata(&path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => Error::missing(format!(
+                "{} is not there: run {stage} first",
+                path.display()
+            )),
+            _ => Error::read(&path, &e),
+        })?;
+        let damaged = |reason: &str| {
+            Error::data(format!(
+                "{} is damaged ({reason}): run {stage} again",
+                path.display()
+            ))
+        };
+        if size.len() > MOST_BYTES {
+            return Err(damaged("too large"));
+        }
+        let bytes = std::fs::read(&path).map_err(|e| Error::read(&path, &e))?;
+        let version: Version =
+            serde_json::from_slice(&bytes).map_err(|e| damaged(&e.to_string()))?;
+        if version.format != FORMAT {
+            return Err(Error::data(format!(
+                "{} has format {}, this release reads {FORMAT}: use the release that wrote it, \
+                 or run {stage} again",
+                path.display(),
+                version.format
+            )));
+        }
+        serde_json::from_slice(&bytes).map_err(|e| damaged(&e.to_string()))
+    }
+
+    /// What the next stage records as its input: names and hashes of all files.
+    #[must_use]
+    pub fn content(&self) -> Hash {
+        let mut hash = HashBuilder::default();
+        for (name, record) in &self.outputs {
+            hash.add(name);
+            hash.add(record.hash.0);
+        }
+        hash.finish()
+    }
+
+    /// Checks that file `name` in `dir` has its recorded size and hash.
+    ///
+    /// # Errors
+    /// [`Data`](Fault::Data), naming the stage to run again, if not.
+    pub fn verify(&self, dir: &Path, name: &str) -> Result<()> {
+        let path = dir.join(name);
+        let again = format!("run {} again", self.work.tool);
+        let record = self.outputs.get(name).ok_or_else(|| {
+            Error::data(format!(
+                "{} is not in its manifest: {again}",
+                path.display()
+            ))
+        })?;
+        let found = match std::fs::metadata(&path) {
+            Ok(metadata) if metadata.len() != record.bytes => None,
+            _ => Some(
+                Hash::of_file(&path).map_err(|e| Error::new(e.fault(), format!("{e}: {again}")))?,
+            ),
+        };
+        if found == Some(record.hash) {
+            return Ok(());
+        }
+        Err(Error::data(format!(
+            "{} differs from its manifest: {again}",
+            path.display()
+        )))
+    }
+
+    /// Whether every file in `dir` is as recorded.
+    ///
+    /// # Errors
+    /// Only where a file can't be read at all.
+    pub(crate) fn intact(&self, dir: &Path) -> Result<bool> {
+        for name in self.outputs.keys() {
+            match self.verify(dir, name) {
+                Ok(()) => {}
+                Err(e) if matches!(e.fault(), Fault::Data | Fault::Missing) => return Ok(false),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(true)
+    }
+}

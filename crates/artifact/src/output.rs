@@ -1,0 +1,384 @@
+//! Writing an artifact so that it is there whole or not at all.
+//!
+//! One process at a time may write a folder: it holds an exclusive lock of the operating
+//! system on the folder's `.lock`, which a crash releases. Files are written under temporary
+//! names in the same folder, synced, and renamed together at the end, the manifest last. The
+//! old manifest goes first, so that a folder between two states counts as not made.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use stage::{Error, Result};
+
+use crate::manifest::{FILE, FORMAT};
+use crate::{FileRecord, Hash, Manifest, Work};
+
+/// How temporary names begin; the holder of the lock may remove all of them.
+const TEMPORARY: &str = ".tmp-";
+
+/// A folder that this process alone may write.
+pub struct Output {
+    dir: PathBuf,
+    _lock: File,
+}
+
+impl Output {
+    /// Makes `dir` if it isn't there, locks it, and sweeps what dead writers left.
+    ///
+    /// # Errors
+    /// [`Create`](stage::Fault::Create) if it can't be written, [`Busy`](stage::Fault::Busy) if
+    /// another process holds it.
+    pub fn open(dir: &Path) -> Result<Self> {
+        fs::create_dir_all(dir).map_err(|e| Error::write(dir, &e))?;
+        let lock = lock(&dir.join(".lock"))?;
+        let output = Self {
+            dir: dir.to_owned(),
+            _lock: lock,
+        };
+        output.sweep()?;
+        Ok(output)
+    }
+
+    /// The manifest that is there, if it describes `work` and every file is as it says.
+    pub fn current(&self, work: &Work) -> Result<Option<Manifest>> {
+        // A missing, damaged or foreign manifest means that the work isn't done, no more.
+        let Ok(manifest) = Manifest::read(&self.dir, &work.tool) else {
+            return Ok(None);
+        };
+        Ok((manifest.work == *work && manifest.intact(&self.dir)?).then_some(manifest))
+    }
+
+    /// A new file that will be `name` (`/` for subfolders) when it is committed.
+    pub fn create(&self, name: &str) -> Result<FileWriter> {
+        let temporary = self
+            .dir
+            .join(format!("{TEMPORARY}{}", name.replace('/', "-")));
+        let file = File::create(&temporary).map_err(|e| Error::write(&temporary, &e))?;
+        Ok(FileWriter {
+            name: name.to_owned(),
+            temporary: Temporary(temporary),
+            file: BufWriter::with_capacity(1 << 20, file),
+            hasher: blake3::Hasher::new(),
+            bytes: 0,
+        })
+    }
+
+    /// Writes a small file whole.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<Staged> {
+        let mut file = self.create(name)?;
+        file.write_all(bytes)
+            .map_err(|e| Error::write(&file.temporary.0, &e))?;
+        file.finish(None)
+    }
+
+    /// Gives `files` their names, removes those of the earlier artifact that are no longer
+    /// part of it, and writes the manifest.
+    pub fn commit(
+        self,
+        work: Work,
+        files: Vec<Staged>,
+        counters: BTreeMap<String, u64>,
+        facts: BTreeMap<String, Value>,
+    ) -> Result<Manifest> {
+        let outputs = files
+            .iter()
+            .map(|f| (f.name.clone(), f.record.clone()))
+            .collect();
+        let manifest = Manifest {
+            format: FORMAT,
+            work,
+            outputs,
+            counters,
+            facts,
+        };
+        let mut json = serde_json::to_vec_pretty(&manifest)
+            .map_err(|e| Error::internal(format!("cannot write a manifest: {e}")))?;
+        json.push(b'\n');
+        let staged_manifest = self.write(FILE, &json)?;
+
+        let earlier = Manifest::read(&self.dir, &manifest.work.tool).ok();
+        remove(&self.dir.join(FILE))?;
+        for name in earlier.iter().flat_map(|m| m.outputs.keys()) {
+            if !manifest.outputs.contains_key(name) {
+                remove(&self.dir.join(name))?;
+            }
+        }
+        for file in files {
+            file.rename(&self.dir)?;
+        }
+        staged_manifest.rename(&self.dir)?;
+        Ok(manifest)
+    }
+
+    /// Removes temporary files of writers that died: the lock says that none lives.
+    fn sweep(&self) -> Result<()> {
+        let dir = &self.dir;
+        for entry in fs::read_dir(dir).map_err(|e| Error::read(dir, &e))? {
+            let path = entry.map_err(|e| Error::read(dir, &e))?.path();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            if name.starts_with(TEMPORARY) {
+                remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes the exclusive lock on `path`, which lasts as long as the file is open.
+pub(crate) fn lock(path: &Path) -> Result<File> {
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .read(true)
+        .open(path)
+        .map_err(|e| Error::write(path, &e))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let holder = fs::read_to_string(path).unwrap_or_default();
+            return Err(Error::busy(format!(
+                "{} is held by another process ({}): try again when it has ended",
+                path.display(),
+                holder.lines().next().unwrap_or("unknown")
+            )));
+        }
+        Err(TryLockError::Error(e)) => return Err(Error::write(path, &e)),
+    }
+    // For people only: the truth is the operating system's lock.
+    let _ = file
+        .set_len(0)
+        .and_then(|()| writeln!(file, "process {}", std::process::id()));
+    Ok(file)
+}
+
+/// A temporary file, removed when dropped unless it was renamed.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // After a rename there is nothing to remove; a leftover is swept by the next writer.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// A file being written under a temporary name; hashes what passes.
+pub struct FileWriter {
+    name: String,
+    temporary: Temporary,
+    file: BufWriter<File>,
+    hasher: blake3::Hasher,
+    bytes: u64,
+}
+
+impl Write for FileWriter {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let n = self.file.write(buffer)?;
+        self.hasher.update(&buffer[..n]);
+        self.bytes += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl FileWriter {
+    /// Flushes and syncs; the file then waits for its commit.
+    pub fn finish(mut self, rows: Option<u64>) -> Result<Staged> {
+        self.file
+            .flush()
+            .and_then(|()| self.file.get_ref().sync_all())
+            .map_err(|e| Error::write(&self.temporary.0, &e))?;
+        let hash = Hash(self.hasher.finalize().into());
+        let record = FileRecord {
+            hash,
+            bytes: self.bytes,
+            rows,
+        };
+        Ok(Staged {
+            name: self.name,
+            temporary: self.temporary,
+            record,
+        })
+    }
+}
+
+/// A whole file that waits for its commit.
+pub struct Staged {
+    name: String,
+    temporary: Temporary,
+    record: FileRecord,
+}
+
+impl Staged {
+    /// What the manifest will say of it.
+    #[must_use]
+    pub fn record(&self) -> &FileRecord {
+        &self.record
+    }
+
+    /// Where its bytes are until the commit, to be checked before it.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.temporary.0
+    }
+
+    /// Gives the file its name in `dir`.
+    fn rename(self, dir: &Path) -> Result<()> {
+        self.place(&dir.join(&self.name))
+    }
+
+    /// Gives the file the name `target`, in or under the folder that it was made in.
+    pub(crate) fn place(&self, target: &Path) -> Result<()> {
+        let parent = target.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(parent).map_err(|e| Error::write(parent, &e))?;
+        fs::rename(&self.temporary.0, target).map_err(|e| Error::write(target, &e))?;
+        sync_folder(parent)
+    }
+}
+
+fn sync_folder(dir: &Path) -> Result<()> {
+    File::open(dir)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|e| Error::write(dir, &e))
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::write(path, &e)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn work(value: i32) -> Work {
+        Work {
+            tool: "t".into(),
+            version: "1".into(),
+            parameters: json!({ "value": value }),
+            inputs: BTreeMap::new(),
+        }
+    }
+
+    fn commit(dir: &Path, value: i32, names: &[&str]) -> Manifest {
+        let output = Output::open(dir).unwrap();
+        let files = names
+            .iter()
+            .map(|n| output.write(n, n.as_bytes()).unwrap())
+            .collect();
+        output
+            .commit(work(value), files, BTreeMap::new(), BTreeMap::new())
+            .unwrap()
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(dir)
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .filter(|n| n != ".lock")
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_commit_replaces_the_earlier_artifact() {
+        let dir = tempfile::tempdir().unwrap();
+        commit(dir.path(), 1, &["a", "b"]);
+        let second = commit(dir.path(), 2, &["b", "c"]);
+        assert_eq!(names(dir.path()), ["b", "c", "manifest.json"]);
+        assert_eq!(Manifest::read(dir.path(), "t").unwrap(), second);
+        let output = Output::open(dir.path()).unwrap();
+        assert_eq!(output.current(&work(2)).unwrap(), Some(second));
+        assert_eq!(output.current(&work(1)).unwrap(), None);
+    }
+
+    #[test]
+    fn damage_means_not_current() {
+        let dir = tempfile::tempdir().unwrap();
+        let manifest = commit(dir.path(), 1, &["a"]);
+        fs::write(dir.path().join("a"), "b").unwrap();
+        assert_eq!(
+            manifest.verify(dir.path(), "a").unwrap_err().fault().code(),
+            65
+        );
+        assert!(
+            Output::open(dir.path())
+                .unwrap()
+                .current(&work(1))
+                .unwrap()
+                .is_none()
+        );
+        fs::remove_file(dir.path().join("a")).unwrap();
+        assert!(
+            Output::open(dir.path())
+                .unwrap()
+                .current(&work(1))
+                .unwrap()
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn a_manifest_cut_anywhere_is_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        commit(dir.path(), 1, &["a"]);
+        let path = dir.path().join(FILE);
+        let whole = fs::read(&path).unwrap();
+        for end in 0..whole.len() - 1 {
+            fs::write(&path, &whole[..end]).unwrap();
+            assert_eq!(
+                Manifest::read(dir.path(), "t").unwrap_err().fault().code(),
+                65
+            );
+        }
+        let newer = String::from_utf8(whole)
+            .unwrap()
+            .replace("\"format\": 1", "\"format\": 2");
+        fs::write(&path, newer).unwrap();
+        let error = Manifest::read(dir.path(), "t").unwrap_err().to_string();
+        assert!(error.contains("format 2"), "{error}");
+        fs::remove_file(&path).unwrap();
+        assert_eq!(
+            Manifest::read(dir.path(), "t").unwrap_err().fault().code(),
+            66
+        );
+    }
+
+    #[test]
+    fn an_uncommitted_file_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        commit(dir.path(), 1, &["a"]);
+        let output = Output::open(dir.path()).unwrap();
+        drop(output.write("a", b"new").unwrap());
+        drop(output.create("deep/b").unwrap());
+        assert_eq!(fs::read(dir.path().join("a")).unwrap(), b"a");
+        fs::write(dir.path().join(".tmp-old"), "x").unwrap();
+        drop(output);
+        Output::open(dir.path()).unwrap();
+        assert_eq!(names(dir.path()), ["a", "manifest.json"]);
+    }
+
+    #[test]
+    fn one_writer_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Output::open(dir.path()).unwrap();
+        let error = Output::open(dir.path()).err().unwrap();
+        assert_eq!(error.fault().code(), 75);
+        drop(first);
+        Output::open(dir.path()).unwrap();
+    }
+}

@@ -1,0 +1,231 @@
+//! Flags that every stage takes, and settings: a section of the pipeline's TOML file with
+//! the flags that were given laid over it.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+use crate::{Error, LogFormat, Result};
+
+/// The sections that a pipeline's file may have, in the order of the stages.
+const SECTIONS: [&str; 6] = [
+    "sample", "ingest", "backbone", "extract", "train", "evaluate",
+];
+
+/// Flags that every stage takes.
+#[derive(clap::Args, Debug, Clone, Default)]
+#[command(next_help_heading = "Common options")]
+pub struct Common {
+    /// The pipeline's file
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// The run's folder [default: $RUNS_DIR/NAME, with the name of the pipeline's file]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub run: Option<PathBuf>,
+    /// Worker threads [default: one a core]
+    #[arg(long, value_name = "N", global = true)]
+    pub threads: Option<NonZeroUsize>,
+    /// Check settings and say what would be done, but do nothing
+    #[arg(long, global = true)]
+    pub dry_run: bool,
+    /// Exit with 99 instead of 0 when everything was up to date
+    #[arg(long, global = true)]
+    pub skip_code: bool,
+    /// Print a JSON summary as the last line of standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Log warnings and errors only, and show no progress
+    #[arg(long, global = true)]
+    pub quiet: bool,
+    /// How log lines are written to standard error
+    #[arg(long, value_enum, default_value_t, global = true)]
+    pub log_format: LogFormat,
+}
+
+impl Common {
+    /// The folder of this run: `--run`, or `$RUNS_DIR` (default `runs`) and the name of the
+    /// pipeline's file.
+    pub fn run_dir(&self) -> Result<PathBuf> {
+        if let Some(run) = &self.run {
+            return Ok(run.clone());
+        }
+        let name = self
+            .config
+            .as_deref()
+            .and_then(Path::file_stem)
+            .ok_or_else(|| {
+                Error::usage("no run folder: give --config pipelines/NAME.toml, or --run DIR")
+            })?;
+        Ok(folder_from_environment("RUNS_DIR", "runs").join(name))
+    }
+
+    /// How many worker threads to use: `--threads`, or one a core.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        self.threads.unwrap_or_else(cores).get()
+    }
+
+    /// The settings of `section`: defaults, then the pipeline's file, then `flags`.
+    ///
+    /// # Errors
+    /// [`Config`](crate::Fault::Config) on an unknown key or section or a value of the wrong
+    /// type, [`Missing`](crate::Fault::Missing) without the file.
+    pub fn settings<S: DeserializeOwned>(
+        &self,
+        section: &str,
+        flags: &impl Serialize,
+    ) -> Result<S> {
+        let mut table = match &self.config {
+            Some(path) => read_section(path, section)?,
+            None => Table::new(),
+        };
+        let flags = Table::try_from(flags)
+            .map_err(|e| Error::internal(format!("flags of [{section}]: {e}")))?;
+        table.extend(flags);
+        let place = match &self.config {
+            Some(path) => format!("{}, section [{section}]", path.display()),
+            None => "the command line".to_owned(),
+        };
+        Value::Table(table)
+            .try_into()
+            .map_err(|e: toml::de::Error| Error::config(format!("{place}: {}", one_line(&e))))
+    }
+}
+
+/// The root of embedding cache and downloads: `$CACHE_DIR`, or `cache`.
+#[must_use]
+pub fn cache_dir() -> PathBuf {
+    folder_from_environment("CACHE_DIR", "cache")
+}
+
+fn folder_from_environment(variable: &str, default: &str) -> PathBuf {
+    std::env::var_os(variable)
+        .filter(|v| !v.is_empty())
+        .map_or_else(|| default.into(), Into::into)
+}
+
+fn read_section(path: &Path, section: &str) -> Result<Table> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::read(path, &e))?;
+    let mut file: Table = text.parse().map_err(|e: toml::de::Error| {
+        Error::config(format!(
+            "{}: not valid TOML: {}",
+            path.display(),
+            e.to_string().trim_end()
+        ))
+    })?;
+    if let Some(unknown) = file.keys().find(|key| !SECTIONS.contains(&key.as_str())) {
+        return Err(Error::config(format!(
+            "{}: unknown section [{unknown}]; known are {}",
+            path.display(),
+            SECTIONS.join(", ")
+        )));
+    }
+    match file.remove(section) {
+        None => Ok(Table::new()),
+        Some(Value::Table(table)) => Ok(table),
+        Some(_) => Err(Error::config(format!(
+            "{}: {section} must be a section, [{section}]",
+            path.display()
+        ))),
+    }
+}
+
+/// A TOML error without its drawing of the source: the table it came from was merged.
+fn one_line(error: &toml::de::Error) -> String {
+    error.message().trim_end().replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Fault;
+    use std::io::Write as _;
+
+    #[derive(serde::Deserialize, Debug, PartialEq)]
+    #[serde(deny_unknown_fields, default)]
+    struct Settings {
+        size: u32,
+        name: String,
+    }
+
+    impl Default for Settings {
+        fn default() -> Self {
+            Self {
+                size: 96,
+                name: "a".into(),
+            }
+        }
+    }
+
+    #[derive(Serialize, Default)]
+    struct Flags {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        size: Option<u32>,
+    }
+
+    fn config(text: &str) -> (tempfile::NamedTempFile, Common) {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let common = Common {
+            config: Some(file.path().to_owned()),
+            ..Common::default()
+        };
+        (file, common)
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let (_file, common) = config("[extract]\nsize = 64\nname = \"b\"\n[train]\nother = 1\n");
+        let from_file: Settings = common.settings("extract", &Flags::default()).unwrap();
+        assert_eq!(
+            from_file,
+            Settings {
+                size: 64,
+                name: "b".into()
+            }
+        );
+        let with_flag: Settings = common
+            .settings("extract", &Flags { size: Some(32) })
+            .unwrap();
+        assert_eq!(with_flag.size, 32);
+        let defaults: Settings = Common::default()
+            .settings("extract", &Flags::default())
+            .unwrap();
+        assert_eq!(defaults, Settings::default());
+    }
+
+    #[test]
+    fn mistakes_are_configuration_errors_that_name_the_key() {
+        for (text, named) in [
+            ("[extract]\nsise = 64\n", "sise"),
+            ("[extrac]\nsize = 64\n", "extrac"),
+            ("[extract]\nsize = \"big\"\n", "big"),
+            ("extract = 3\n", "extract"),
+            ("[extract\n", "TOML"),
+        ] {
+            let (_file, common) = config(text);
+            let error = common
+                .settings::<Settings>("extract", &Flags::default())
+                .unwrap_err();
+            assert_eq!(error.fault(), Fault::Config, "{text}");
+            assert!(error.to_string().contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_run_is_named_after_the_file() {
+        let common = Common {
+            config: Some("pipelines/gtsrb.toml".into()),
+            ..Common::default()
+        };
+        assert!(common.run_dir().unwrap().ends_with("gtsrb"));
+        assert_eq!(
+            Common::default().run_dir().unwrap_err().fault(),
+            Fault::Usage
+        );
+    }
+}

@@ -1,0 +1,33 @@
+//! Log lines on standard error, for people or for machines.
+
+use std::io::IsTerminal as _;
+
+use tracing::Level;
+use tracing_subscriber::fmt;
+
+/// How log lines are written.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Starts logging; called once, by [`crate::main`].
+pub(crate) fn start(format: LogFormat, quiet: bool) {
+    let level = if quiet { Level::WARN } else { Level::INFO };
+    let builder = fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(level)
+        .with_target(false);
+    match format {
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Text => {
+            let colours = std::io::stderr().is_terminal()
+                && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+            builder.without_time().with_ansi(colours).init();
+        }
+    }
+}

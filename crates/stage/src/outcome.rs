@@ -1,0 +1,140 @@
+//! How a stage ends, and the function that every `main` is made of.
+
+use std::any::Any;
+use std::fmt::Display;
+use std::io::Write as _;
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::error::ErrorKind;
+use serde::Serialize;
+
+use crate::{Common, Error, Fault, Result, log, progress, signals, timings};
+
+/// The exit code for "up to date" with `--skip-code`.
+const CURRENT_CODE: u8 = 99;
+
+/// How a stage ended well.
+#[derive(Debug)]
+pub enum Outcome<S> {
+    /// It did its work.
+    Done(S),
+    /// Its outputs were up to date.
+    Current(S),
+    /// `--dry-run`: what it would do.
+    Planned(String),
+}
+
+/// Parses the command line, runs the stage, prints its summary or its error, and gives the
+/// exit code.
+pub fn main<A, S>(name: &str, run: fn(&A) -> Result<Outcome<S>>) -> ExitCode
+where
+    A: clap::Parser + AsRef<Common>,
+    S: Serialize + Display,
+{
+    let args = match A::try_parse() {
+        Ok(args) => args,
+        Err(error) => return usage(&error),
+    };
+    let common = args.as_ref();
+    log::start(common.log_format, common.quiet);
+    if common.quiet {
+        progress::silence();
+    }
+    let started = Instant::now();
+    let outcome = signals::listen().and_then(|()| guarded(|| run(&args)));
+    if let (Ok(Outcome::Done(_)), Ok(dir)) = (&outcome, common.run_dir()) {
+        timings::record(&dir, name, started.elapsed());
+    }
+    match outcome.and_then(|outcome| report(common, outcome)) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            fail(name, common.log_format, &error);
+            ExitCode::from(error.fault().code())
+        }
+    }
+}
+
+/// Runs `run`; a panic, ours or a library's, becomes an error like others.
+fn guarded<T>(run: impl FnOnce() -> Result<T>) -> Result<T> {
+    std::panic::set_hook(Box::new(|info| tracing::debug!("{info}")));
+    std::panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
+        Err(Error::internal(format!(
+            "{}; please report this",
+            panic_text(payload.as_ref())
+        )))
+    })
+}
+
+fn panic_text(payload: &(dyn Any + Send)) -> &str {
+    payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("unknown panic")
+}
+
+/// clap's own messages, with our exit code; `--help` and `--version` are no errors.
+fn usage(error: &clap::Error) -> ExitCode {
+    // Nothing is left to do where the message itself can't be printed.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => ExitCode::from(Fault::Usage.code()),
+    }
+}
+
+/// Prints the result to standard output. A reader that has gone away is no error.
+fn report<S: Serialize + Display>(common: &Common, outcome: Outcome<S>) -> Result<u8> {
+    let (state, summary, code) = match outcome {
+        Outcome::Done(summary) => ("done", summary, 0),
+        Outcome::Current(summary) => (
+            "current",
+            summary,
+            if common.skip_code { CURRENT_CODE } else { 0 },
+        ),
+        Outcome::Planned(plan) => return print(&plan).map(|()| 0),
+    };
+    print(&summary.to_string())?;
+    if common.json {
+        let line = serde_json::json!({ "state": state, "summary": summary });
+        print(&line.to_string())?;
+    }
+    Ok(code)
+}
+
+fn print(text: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io(format!(
+            "cannot write to standard output: {error}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// One `error:` line on standard error.
+fn fail(name: &str, format: log::LogFormat, error: &Error) {
+    match format {
+        log::LogFormat::Json => {
+            tracing::error!(stage = name, code = error.fault().code(), "{error}");
+        }
+        log::LogFormat::Text => {
+            // Standard error may be closed; the exit code still tells.
+            let _ = writeln!(std::io::stderr(), "error: {name}: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_internal_error() {
+        let error = guarded::<()>(|| panic!("boom {}", 3)).unwrap_err();
+        assert_eq!(error.fault(), Fault::Internal);
+        assert!(error.to_string().contains("boom 3"));
+    }
+}
