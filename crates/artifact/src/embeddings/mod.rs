@@ -1,0 +1,55 @@
+//! Embeddings at rest: a cache that knows each by the content that it was computed from, and
+//! the index of a run, which names what training reads.
+//!
+//! The cache's folder `ROOT/VIEW/` belongs to one view, that is one backbone with one
+//! preprocessing. It holds immutable parts, each a Parquet file {`key`, `embedding`} named
+//! after the hash of its bytes. A run's index (`RUN/embeddings/train.parquet`, `test.parquet`)
+//! holds keys and no place, so that it doesn't matter in which order the cache was filled.
+
+mod cache;
+mod index;
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, FixedSizeBinaryArray};
+use stage::{Error, Result};
+
+pub use cache::{Cache, Storage};
+pub use index::{Embedded, Row, write_index};
+
+use crate::images::Image;
+use crate::{Hash, HashBuilder};
+
+/// The stage that writes embeddings, for messages.
+const STAGE: &str = "gtsrb-extract";
+
+/// Rows read at a time: at 4,320 dimensions about 35 MB.
+const BATCH_ROWS: usize = 2048;
+
+/// Names the content that an embedding was computed from, within one view.
+pub type Key = Hash;
+
+/// The key of a picture: its encoded bytes and its ROI.
+#[must_use]
+pub fn key(image: &Image) -> Key {
+    let roi = [image.roi.x1, image.roi.y1, image.roi.x2, image.roi.y2];
+    let mut hash = HashBuilder::default().field(&image.bytes);
+    roi.iter().for_each(|corner| hash.add(corner.to_le_bytes()));
+    hash.finish()
+}
+
+fn keys_array(keys: impl ExactSizeIterator<Item = Key>) -> Result<ArrayRef> {
+    if keys.len() == 0 {
+        return Ok(Arc::new(FixedSizeBinaryArray::new_null(32, 0)));
+    }
+    let array = FixedSizeBinaryArray::try_from_iter(keys.map(|key| key.0))
+        .map_err(|e| Error::internal(format!("cannot build a column of keys: {e}")))?;
+    Ok(Arc::new(array))
+}
+
+fn to_key(bytes: &[u8]) -> std::result::Result<Key, String> {
+    bytes
+        .try_into()
+        .map(Hash)
+        .map_err(|_| "column key: not a hash".to_owned())
+}
