@@ -1,0 +1,86 @@
+"""Fetches what the pipeline needs besides its own code, pinned and verified.
+
+usage: fetch.py NAME DEST
+
+Each NAME is one Python wheel: pip downloads it, refuses it unless its SHA-256 is the one in
+`NAME.txt` beside this file, and the files that we need from it appear in DEST, all or none.
+Exit codes: 64 usage, 69 not to be had.
+"""
+
+import fnmatch
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+# Name: which members of the wheel are wanted.
+MEMBERS = {
+    "onnxruntime": ["onnxruntime/capi/libonnxruntime*", "onnxruntime/LICENSE", "*/LICENSE*"],
+    "efficientnet-lite0": ["*/models/*.pth", "*/LICENSE*"],
+    "foolbox": ["foolbox/data/imagenet_*.jpg"],
+}
+
+# The wheel with the library for this system; the Python that runs this doesn't matter.
+PLATFORMS = {
+    ("Linux", "x86_64"): "manylinux_2_28_x86_64",
+    ("Linux", "aarch64"): "manylinux_2_28_aarch64",
+    ("Darwin", "arm64"): "macosx_14_0_arm64",
+}
+
+
+def fail(code, message):
+    print(f"error: setup: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def platform_flags(name):
+    if name != "onnxruntime":
+        return []
+    system = (platform.system(), platform.machine())
+    if system not in PLATFORMS:
+        fail(69, f"no ONNX Runtime wheel for {' '.join(system)}: set ORT_DYLIB_PATH to a library")
+    return ["--python-version", "3.12", "--platform", PLATFORMS[system]]
+
+
+def download(name, folder):
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    command += ["--no-deps", "--require-hashes", "--only-binary=:all:", "--dest", str(folder)]
+    command += platform_flags(name) + ["--requirement", str(HERE / f"{name}.txt")]
+    if subprocess.run(command, check=False).returncode != 0:
+        fail(69, f"pip could not download {name} as pinned in {HERE / name}.txt (see above)")
+    return next(folder.glob("*.whl"))
+
+
+def unpack(wheel, patterns, folder):
+    with zipfile.ZipFile(wheel) as archive:
+        for member in archive.infolist():
+            if any(fnmatch.fnmatch(member.filename, p) for p in patterns) and not member.is_dir():
+                with archive.open(member) as source:
+                    target = folder / Path(member.filename).name
+                    target.write_bytes(source.read())
+
+
+def main():
+    if len(sys.argv) != 3 or sys.argv[1] not in MEMBERS:
+        fail(64, f"usage: fetch.py {{{','.join(MEMBERS)}}} DEST")
+    name, dest = sys.argv[1], Path(sys.argv[2])
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=dest.parent, prefix=f".{name}-") as scratch:
+        downloads, files = Path(scratch) / "wheel", Path(scratch) / "files"
+        downloads.mkdir()
+        files.mkdir()
+        print(f"fetching {name}", file=sys.stderr)
+        unpack(download(name, downloads), MEMBERS[name], files)
+        files.chmod(0o755)
+        shutil.rmtree(dest, ignore_errors=True)
+        os.replace(files, dest)
+
+
+if __name__ == "__main__":
+    main()
