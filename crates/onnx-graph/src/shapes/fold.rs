@@ -1,0 +1,115 @@
+//! The values of small integer tensors, from which exported graphs build their shapes.
+
+use super::{Call, FOLDED, Value, elements, layout};
+
+/// `made` with its values, where they can be told from the node's inputs.
+pub(super) fn call(call: &Call, mut made: Vec<Value>) -> Vec<Value> {
+    if let [value] = made.as_mut_slice()
+        && value.integers.is_none()
+        && value.element.is_some_and(|e| !e.is_float())
+        && let Some(shape) = &value.shape
+        && elements(shape).is_ok_and(|n| n <= FOLDED)
+    {
+        value.integers = values(call, shape).filter(|v| v.len() == shape.iter().product());
+    }
+    made
+}
+
+fn values(call: &Call, shape: &[usize]) -> Option<Vec<i64>> {
+    let x = || call.integers(0).ok().map(<[i64]>::to_vec);
+    match call.node.op_type.as_str() {
+        // Between integers only: a float has no known values here.
+        "Identity" | "Cast" | "Reshape" | "Squeeze" | "Unsqueeze" | "Flatten" => x(),
+        "Concat" if shape.len() == 1 => {
+            let parts = (0..call.inputs.len()).map(|i| call.integers(i).ok());
+            parts
+                .collect::<Option<Vec<_>>>()
+                .map(|parts| parts.concat())
+        }
+        "Gather" => gather(call),
+        "Slice" => slice(call),
+        "Expand" => spread(call, 0, shape),
+        "Where" => {
+            let condition = spread(call, 0, shape)?;
+            let (yes, no) = (spread(call, 1, shape)?, spread(call, 2, shape)?);
+            let pairs = yes.into_iter().zip(no);
+            Some(
+                condition
+                    .iter()
+                    .zip(pairs)
+                    .map(|(&c, (y, n))| if c != 0 { y } else { n })
+                    .collect(),
+            )
+        }
+        "ReduceProd" => Some(vec![x()?.iter().try_fold(1i64, |p, &v| p.checked_mul(v))?])
+            .filter(|_| shape.iter().all(|&d| d == 1)),
+        "Neg" => x()?.iter().map(|v| v.checked_neg()).collect(),
+        "Not" => Some(x()?.iter().map(|&v| i64::from(v == 0)).collect()),
+        op => {
+            let (a, b) = (spread(call, 0, shape)?, spread(call, 1, shape)?);
+            if call.inputs.len() != 2 {
+                return None;
+            }
+            a.iter()
+                .zip(&b)
+                .map(|(&a, &b)| arithmetic(op, a, b))
+                .collect()
+        }
+    }
+}
+
+fn arithmetic(op: &str, a: i64, b: i64) -> Option<i64> {
+    match op {
+        "Add" => a.checked_add(b),
+        "Sub" => a.checked_sub(b),
+        "Mul" => a.checked_mul(b),
+        "Div" => a.checked_div(b),
+        "Min" => Some(a.min(b)),
+        "Max" => Some(a.max(b)),
+        "Mod" => a.checked_rem_euclid(b).filter(|_| b > 0),
+        "Equal" => Some(i64::from(a == b)),
+        "Less" => Some(i64::from(a < b)),
+        "Greater" => Some(i64::from(a > b)),
+        "LessOrEqual" => Some(i64::from(a <= b)),
+        "GreaterOrEqual" => Some(i64::from(a >= b)),
+        "And" => Some(i64::from(a != 0 && b != 0)),
+        "Or" => Some(i64::from(a != 0 || b != 0)),
+        _ => None,
+    }
+}
+
+/// The values of input `i`, if it is one number or has the result's shape already.
+fn spread(call: &Call, i: usize, shape: &[usize]) -> Option<Vec<i64>> {
+    let values = call.integers(i).ok()?;
+    if let [one] = values {
+        return Some(vec![*one; shape.iter().product()]);
+    }
+    (call.shape(i).ok()? == shape).then(|| values.to_vec())
+}
+
+fn gather(call: &Call) -> Option<Vec<i64>> {
+    let (x, indices) = (call.integers(0).ok()?, call.integers(1).ok()?);
+    if call.shape(0).ok()?.len() != 1 {
+        return None;
+    }
+    let size = x.len() as i64;
+    let at = |&i: &i64| {
+        x.get(usize::try_from(if i < 0 { i + size } else { i }).ok()?)
+            .copied()
+    };
+    indices.iter().map(at).collect()
+}
+
+fn slice(call: &Call) -> Option<Vec<i64>> {
+    let x = call.integers(0).ok()?;
+    let shape = call.shape(0).ok()?;
+    let slices = layout::slices(call, shape).ok()?;
+    let [(start, step, length)] = slices[..] else {
+        return None;
+    };
+    let at = |i: usize| {
+        x.get(usize::try_from(start + i as i64 * step).ok()?)
+            .copied()
+    };
+    (0..length).map(at).collect()
+}
