@@ -1,0 +1,182 @@
+//! What shapes an embedding, and the hash that names it.
+
+use std::fmt::{self, Display};
+
+use artifact::Hash;
+use artifact::embeddings::Storage;
+use serde::{Deserialize, Serialize};
+use stage::{Error, Result};
+
+use crate::Framing;
+
+/// Which part of a picture the backbone sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Crop {
+    /// The region of interest, with the margin around it.
+    Roi,
+    /// All of it.
+    Full,
+}
+
+/// Where ONNX Runtime computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provider {
+    /// The processor.
+    Cpu,
+    /// An NVIDIA GPU.
+    Cuda,
+}
+
+impl Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+        })
+    }
+}
+
+/// Everything that decides an embedding's bits, apart from the picture.
+///
+/// Two runs with equal views share cached embeddings. Threads are missing on purpose: they
+/// change no bit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct View {
+    /// BLAKE3 of the backbone's file, which fixes taps, grids and normalisation.
+    pub backbone: Hash,
+    /// Height and width of the backbone's input, in pixels.
+    pub size: usize,
+    /// Which part of a picture is seen.
+    pub crop: Crop,
+    /// Share of the ROI's side that is added on each side of it.
+    pub margin: f64,
+    /// The resampling filter; only `bilinear` (antialiased, as Pillow's) exists.
+    pub filter: String,
+    /// Images per inference; the last batch is padded to it.
+    pub batch: usize,
+    /// Precision at rest.
+    pub storage: Storage,
+    /// ONNX Runtime's version.
+    pub runtime: String,
+    /// Where it computes.
+    pub provider: Provider,
+    /// Version of decoding, cropping and resizing in this crate.
+    pub preprocessing: u32,
+}
+
+impl View {
+    /// The filter's only value.
+    pub const BILINEAR: &'static str = "bilinear";
+    /// To be raised when this crate's decoding, cropping or resizing changes a pixel.
+    pub const PREPROCESSING: u32 = 1;
+
+    /// The name of this view: BLAKE3 of its JSON.
+    #[must_use]
+    pub fn hash(&self) -> Hash {
+        Hash::of(self.parameters().to_string().as_bytes())
+    }
+
+    /// The fields as a manifest records them (keys sorted).
+    #[must_use]
+    pub fn parameters(&self) -> serde_json::Value {
+        // A struct of plain fields always serialises; a margin is finite by construction.
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    /// The view that a manifest recorded.
+    ///
+    /// # Errors
+    /// [`Data`](stage::Fault::Data) when a field is missing, unknown or of another type.
+    pub fn from_parameters(parameters: &serde_json::Value) -> Result<Self> {
+        serde_json::from_value(parameters.clone())
+            .map_err(|e| Error::data(format!("not a view of this version: {e}")))
+    }
+
+    /// How pictures become this view's pixels.
+    #[must_use]
+    pub fn framing(&self) -> Framing {
+        Framing {
+            crop: self.crop,
+            margin: self.margin,
+            size: self.size,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view() -> View {
+        View {
+            backbone: Hash::of(b"backbone"),
+            size: 96,
+            crop: Crop::Roi,
+            margin: 0.1,
+            filter: View::BILINEAR.into(),
+            batch: 8,
+            storage: Storage::F16,
+            runtime: "1.31".into(),
+            provider: Provider::Cpu,
+            preprocessing: View::PREPROCESSING,
+        }
+    }
+
+    #[test]
+    fn every_field_changes_the_hash() {
+        let base = view();
+        let others = [
+            View {
+                backbone: Hash::of(b"other"),
+                ..view()
+            },
+            View { size: 64, ..view() },
+            View {
+                crop: Crop::Full,
+                ..view()
+            },
+            View {
+                margin: 0.2,
+                ..view()
+            },
+            View {
+                filter: "bicubic".into(),
+                ..view()
+            },
+            View { batch: 4, ..view() },
+            View {
+                storage: Storage::F32,
+                ..view()
+            },
+            View {
+                runtime: "1.30".into(),
+                ..view()
+            },
+            View {
+                provider: Provider::Cuda,
+                ..view()
+            },
+            View {
+                preprocessing: 2,
+                ..view()
+            },
+        ];
+        assert_eq!(others.len(), base.parameters().as_object().unwrap().len());
+        for other in others {
+            assert_ne!(other.hash(), base.hash(), "{other:?}");
+        }
+        assert_eq!(view().hash(), base.hash());
+    }
+
+    #[test]
+    fn parameters_come_back() {
+        let text = view().parameters().to_string();
+        let read = View::from_parameters(&serde_json::from_str(&text).unwrap()).unwrap();
+        assert_eq!(read, view());
+        assert_eq!(read.hash(), view().hash());
+        assert!(View::from_parameters(&serde_json::json!({"size": 96})).is_err());
+    }
+}
