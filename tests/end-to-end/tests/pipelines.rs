@@ -1,0 +1,215 @@
+//! Whole pipelines: the fixed places are filled, a second run does nothing, and what is
+//! interrupted anywhere ends in the same bytes.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use end_to_end::{Place, json, root, snapshot, succeed, texts, variable};
+
+/// The sample pipeline with few pictures.
+const SMALL: &str = r#"
+[sample]
+tracks = 2
+test = 86
+[ingest]
+layout = "official"
+[backbone]
+size = 64
+taps = ["block2:3", "block4:2"]
+[train]
+validation = 0.5
+"#;
+
+/// Whether the variables are set without which no pipeline runs.
+fn ready() -> bool {
+    ["ORT_DYLIB_PATH", "BACKBONE_WEIGHTS"].iter().all(|name| variable(name).is_some())
+}
+
+fn check_fixed_places(run: &Path) {
+    let metrics = json(&run.join("metrics.json"));
+    for name in ["top1", "top5", "macro_recall", "log_loss", "ece", "test_images"] {
+        assert!(metrics[name].is_number(), "metrics.json lacks {name}");
+    }
+    for name in ["images", "model", "embeddings", "backbone", "."] {
+        assert!(run.join(name).join("manifest.json").is_file(), "{name} has no manifest");
+    }
+    for name in ["head.safetensors", "head.onnx", "classifier.onnx", "training.json"] {
+        assert!(run.join("model").join(name).is_file(), "model/{name} is not there");
+    }
+    for name in ["predictions.parquet", "submission.csv", "report.html"] {
+        assert!(run.join(name).is_file(), "{name} is not there");
+    }
+    let timings = json(&run.join("timings.json"));
+    for stage in ["ingest", "backbone", "extract", "train", "evaluate"] {
+        assert!(timings[stage]["seconds"].is_number(), "timings.json lacks {stage}");
+        assert!(timings[stage]["peak_resident_bytes"].is_number());
+    }
+}
+
+#[test]
+fn a_second_run_does_nothing_whatever_the_file_times() {
+    if !ready() {
+        return;
+    }
+    let place = Place::new();
+    let config = place.config("sample", SMALL);
+    let (stdout, stderr) = succeed(&mut place.make(&[&config]));
+    let run = place.run("sample");
+    check_fixed_places(&run);
+    let last: Vec<_> = stdout.lines().rev().take(2).collect();
+    assert!(last.iter().any(|l| l.contains("top-1")), "no accuracy at the end:\n{stdout}{stderr}");
+    assert!(last.iter().any(|l| l.contains("report.html")), "no report at the end:\n{stdout}");
+
+    let before = snapshot(&run);
+    let modified = |name: &str| std::fs::metadata(run.join(name)).unwrap().modified().unwrap();
+    let written = modified("metrics.json");
+    succeed(Command::new("touch").arg(run.join("images/manifest.json")));
+    succeed(Command::new("touch").args(["-d", "2040-01-01"]).arg(run.join("model/manifest.json")));
+    let (again, _) = succeed(&mut place.make(&[&config]));
+    assert_eq!(snapshot(&run), before);
+    assert_eq!(modified("metrics.json"), written, "work was done again");
+    assert!(again.contains("top-1"), "an up-to-date run tells its result too:\n{again}");
+}
+
+#[test]
+fn damage_is_mended_by_the_next_run() {
+    if !ready() {
+        return;
+    }
+    let place = Place::new();
+    let config = place.config("sample", SMALL);
+    succeed(&mut place.make(&[&config]));
+    let run = place.run("sample");
+    let before = snapshot(&run);
+    for name in ["images/train-00000-of-00001.parquet", "model/head.safetensors", "metrics.json"] {
+        let path = run.join(name);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        std::fs::remove_file(run.join("embeddings/manifest.json")).unwrap();
+        succeed(&mut place.make(&[&config]));
+        assert_eq!(snapshot(&run), before, "after damage to {name}");
+    }
+}
+
+/// Starts `command` as a process group of its own, so that a signal reaches every stage.
+fn start(command: &mut Command) -> Child {
+    command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn interrupted_anywhere_ends_in_the_same_bytes() {
+    if !ready() {
+        return;
+    }
+    let golden = Place::new();
+    let config = golden.config("sample", SMALL);
+    let started = Instant::now();
+    succeed(&mut golden.make(&[&config]));
+    let whole = started.elapsed();
+    let expected = snapshot(&golden.run("sample"));
+
+    for step in 1..=8 {
+        let signal = if step % 2 == 0 { "-KILL" } else { "-INT" };
+        let delay = whole.mul_f64(f64::from(step) / 9.0);
+        let place = Place::new();
+        let config = place.config("sample", SMALL);
+        let mut child = start(&mut place.make(&[&config]));
+        sleep(delay);
+        // It may have ended already; then the rerun has nothing to do.
+        let group = format!("-{}", child.id());
+        let _ = Command::new("kill").args([signal, "--", &group]).stderr(Stdio::null()).status();
+        wait(&mut child, Duration::from_secs(20));
+        succeed(&mut place.make(&[&config]));
+        assert_eq!(snapshot(&place.run("sample")), expected, "{signal} after {delay:?}");
+    }
+}
+
+fn wait(child: &mut Child, limit: Duration) {
+    let started = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        assert!(started.elapsed() < limit, "still running {limit:?} after a signal");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn real_signs_and_the_exported_classifier() {
+    let (Some(signs), Some(python)) = (variable("GTSRB_MINI"), variable("ORACLE_PYTHON")) else {
+        return;
+    };
+    if !ready() {
+        return;
+    }
+    let place = Place::new();
+    succeed(&mut place.make(&["PIPELINE=gtsrb", &format!("GTSRB={signs}")]));
+    let run = place.run("gtsrb");
+    check_fixed_places(&run);
+    let metrics = json(&run.join("metrics.json"));
+    assert_eq!(metrics["test_images"], 860);
+    assert!(metrics["top1"].as_f64().unwrap() > 0.75, "{metrics}");
+
+    // The exported file, run by Python on pictures that Pillow cropped and resized.
+    let oracle = root().join("tests/oracles/classifier_onnx.py");
+    let (stdout, _) = succeed(Command::new(python).arg(oracle).arg(&run));
+    let agreement: serde_json::Value = serde_json::from_str(stdout.trim()).unwrap();
+    assert_eq!(agreement["images"], 860);
+    for kind in ["resized_by_pillow", "resized_inside"] {
+        assert!(agreement[kind].as_f64().unwrap() >= 0.999, "{agreement}");
+    }
+}
+
+#[test]
+fn your_own_pictures_in_one_command() {
+    if !ready() {
+        return;
+    }
+    let Some(signs) = variable("GTSRB_MINI") else { return };
+    let place = Place::new();
+    let data = place.path().join("my pictures");
+    // Stop signs and priority roads, as JPEG, forty of each.
+    for (class, name) in [(14, "stop"), (12, "priority road")] {
+        write_jpegs(Path::new(&signs), class, &data.join(name), 40);
+    }
+    succeed(&mut place.make(&["PIPELINE=folder", &format!("DATA={}", data.display())]));
+    let run = place.run("folder");
+    check_fixed_places(&run);
+    let metrics = json(&run.join("metrics.json"));
+    assert_eq!(metrics["test_images"], 16);
+    assert!(metrics["top1"].as_f64().unwrap() > 0.9, "{metrics}");
+}
+
+fn write_jpegs(signs: &Path, class: u32, folder: &Path, count: usize) {
+    let file = std::fs::File::open(signs.join("GTSRB_Final_Training_Images.zip")).unwrap();
+    let mut archive = zip::ZipArchive::new(file).unwrap();
+    let prefix = format!("GTSRB/Final_Training/Images/{class:05}/");
+    let wanted = |name: &&str| name.starts_with(&prefix) && name.ends_with(".ppm");
+    let mut names: Vec<_> = archive.file_names().filter(wanted).map(str::to_owned).collect();
+    names.sort();
+    std::fs::create_dir_all(folder).unwrap();
+    for name in &names[names.len() - count..] {
+        let mut bytes = Vec::new();
+        std::io::copy(&mut archive.by_name(name).unwrap(), &mut bytes).unwrap();
+        let stem = Path::new(name).file_stem().unwrap().to_string_lossy().into_owned();
+        let picture = image::load_from_memory(&bytes).unwrap();
+        picture.save(folder.join(stem + ".jpg")).unwrap();
+    }
+}
+
+#[test]
+fn without_data_make_says_how_to_get_it() {
+    for (pipeline, remedy) in
+        [("gtsrb", "GTSRB_Final_Training_Images.zip"), ("folder", "DIR/cat/1.jpg")]
+    {
+        let place = Place::new();
+        let output = place.make(&[&format!("PIPELINE={pipeline}")]).output().unwrap();
+        let (_, stderr) = texts(&output);
+        assert!(!output.status.success());
+        assert!(stderr.contains(remedy) && stderr.contains("make all PIPELINE="), "{stderr}");
+        assert!(!place.run(pipeline).join("images").exists());
+    }
+}
