@@ -1,1 +1,232 @@
-//! The `gtsrb-ingest` stage.
+//! The `gtsrb-ingest` stage: pictures and their classes, in whatever layout they come, are
+//! listed, checked one by one, and written as Parquet.
+//!
+//! The source is read twice: once to check everything, once to write. So that nothing is
+//! written before all is known, and memory holds a row group of pictures at most.
+
+mod archive;
+mod args;
+mod bad;
+mod check;
+mod duplicates;
+mod layout;
+mod split;
+mod stamp;
+mod summary;
+mod table;
+mod tree;
+mod write;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use artifact::images::Split;
+use artifact::{Hash, HashBuilder, Manifest, Output, Work};
+use serde_json::{Value, json};
+use stage::{Error, Outcome, Progress, Result};
+
+pub use args::Args;
+use args::Settings;
+use bad::Bad;
+use check::Checked;
+use layout::Listing;
+use stamp::Stamp;
+pub use summary::Summary;
+use tree::Tree;
+
+/// The name in manifests and messages.
+const TOOL: &str = "gtsrb-ingest";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Runs the stage.
+///
+/// # Errors
+/// See the exit codes of [`stage::Fault`]; nothing is written then.
+pub fn run(args: &Args) -> Result<Outcome<Summary>> {
+    let settings = Settings::new(args)?;
+    let dir = args.common.run_dir()?.join("images");
+    let mut tree = Tree::open(settings.source()?)?;
+    let stamp = Stamp::new(&tree, &settings);
+    if let Some(manifest) = stamp.current(&dir)? {
+        return Ok(Outcome::Current(Summary::new(&dir, &manifest)));
+    }
+    let listing = layout::list(&mut tree, settings.layout)?;
+    if args.common.dry_run {
+        return Ok(Outcome::Planned(plan(&listing, &dir)));
+    }
+    let output = Output::open(&dir)?;
+    in_threads(args.common.threads(), || {
+        let set = examine(&tree, listing, &settings)?;
+        if let Some(manifest) = output.current(&set.work)? {
+            stamp.note(&dir, &manifest);
+            return Ok(Outcome::Current(Summary::new(&dir, &manifest)));
+        }
+        let manifest = store(output, &tree, set)?;
+        stamp.note(&dir, &manifest);
+        Ok(Outcome::Done(Summary::new(&dir, &manifest)))
+    })
+}
+
+/// Everything that is stored, checked and in order.
+struct Set {
+    classes: Vec<String>,
+    train: Vec<Checked>,
+    test: Vec<Checked>,
+    bad: Vec<Bad>,
+    work: Work,
+    counters: BTreeMap<String, u64>,
+}
+
+/// Checks all pictures and parts them.
+fn examine(tree: &Tree, listing: Listing, settings: &Settings) -> Result<Set> {
+    let Listing {
+        layout,
+        classes,
+        tables,
+        repeated_rows,
+        unlisted,
+        ..
+    } = &listing;
+    let total = listing.total();
+    let progress = Progress::new("check", total as u64);
+    let mut bad = listing.bad.clone();
+    let mut look = |items: &[_]| -> Result<Vec<Checked>> {
+        let (good, problems) = check::check(tree, items, &progress)?;
+        bad.extend(problems);
+        Ok(good)
+    };
+    let mut train = look(&listing.train)?;
+    let given_test = listing.test.as_deref().map(look).transpose()?;
+    let parted = given_test.is_some();
+    let mut test = given_test.unwrap_or_default();
+    bad.extend(duplicates::take_contradictions(&mut [
+        &mut train, &mut test,
+    ]));
+    bad.sort();
+    bad::report(&bad, total, settings.on_error)?;
+
+    let source = content(tables, &train, &test, &bad);
+    if !parted {
+        (train, test) = split::split(train, settings.test, settings.seed);
+    }
+    if train.is_empty() {
+        return Err(Error::data(format!(
+            "{}: no picture to learn from",
+            tree.root().display()
+        )));
+    }
+    write::sort(&mut train);
+    write::sort(&mut test);
+    let own_split = (!parted).then(|| json!({ "test": settings.test, "seed": settings.seed }));
+    let parameters = json!({ "layout": layout, "on_error": settings.on_error, "split": own_split });
+    let mut counters = duplicates::count(&train, &test);
+    counters.extend(
+        [
+            ("train_images", train.len() as u64),
+            ("test_images", test.len() as u64),
+            ("rejected", bad.len() as u64),
+            ("repeated_rows", *repeated_rows),
+            ("unlisted_pictures", unlisted.len() as u64),
+        ]
+        .map(|(name, count)| (name.to_owned(), count)),
+    );
+    let work = Work {
+        tool: TOOL.to_owned(),
+        version: VERSION.to_owned(),
+        parameters,
+        inputs: BTreeMap::from([("source".to_owned(), source)]),
+    };
+    Ok(Set {
+        classes: classes.clone(),
+        train,
+        test,
+        bad,
+        work,
+        counters,
+    })
+}
+
+/// The hash of everything that was read: tables, pictures, and what was wrong.
+fn content(tables: &[(String, Hash)], train: &[Checked], test: &[Checked], bad: &[Bad]) -> Hash {
+    let mut hash = HashBuilder::default();
+    for (name, content) in tables {
+        hash.add(name);
+        hash.add(content.0);
+    }
+    for (part, pictures) in [("train", train), ("test", test)] {
+        hash.add(part);
+        for picture in pictures {
+            hash.add(&picture.item.path);
+            hash.add(picture.item.label.to_le_bytes());
+            hash.add(picture.bytes.0);
+        }
+    }
+    for problem in bad {
+        hash.add(&problem.path);
+        hash.add(&problem.reason);
+    }
+    hash.finish()
+}
+
+/// Writes and commits.
+fn store(output: Output, tree: &Tree, set: Set) -> Result<Manifest> {
+    let Set {
+        classes,
+        train,
+        test,
+        bad,
+        work,
+        counters,
+    } = set;
+    let progress = Progress::new("write", (train.len() + test.len()) as u64);
+    let mut files = write::write(&output, tree, Split::Train, &classes, &train, &progress)?;
+    files.extend(write::write(
+        &output,
+        tree,
+        Split::Test,
+        &classes,
+        &test,
+        &progress,
+    )?);
+    let train_counts = per_class(&train, classes.len());
+    let facts = [
+        ("set", summary::set_name(&train_counts)),
+        ("train_per_class", json!(train_counts)),
+        ("test_per_class", json!(per_class(&test, classes.len()))),
+        ("rejected", json!(bad)),
+        ("classes", json!(classes)),
+    ];
+    let facts: BTreeMap<String, Value> = facts.map(|(name, fact)| (name.to_owned(), fact)).into();
+    output.commit(work, files, counters, facts)
+}
+
+fn per_class(pictures: &[Checked], classes: usize) -> Vec<u64> {
+    let mut counts = vec![0; classes];
+    for picture in pictures {
+        counts[picture.item.label as usize] += 1;
+    }
+    counts
+}
+
+fn plan(listing: &Listing, dir: &Path) -> String {
+    let test = listing.test.as_ref().map_or_else(
+        || "a part of them for the test".to_owned(),
+        |test| format!("{} test pictures", test.len()),
+    );
+    format!(
+        "would read {} training pictures and {test}, of {} classes, in the {:?} layout, into {}",
+        listing.train.len(),
+        listing.classes.len(),
+        listing.layout,
+        dir.display()
+    )
+}
+
+/// Runs `work` with `threads` threads for everything that is done in parallel.
+fn in_threads<T: Send>(threads: usize, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|e| Error::io(format!("cannot start {threads} threads: {e}")))?
+        .install(work)
+}

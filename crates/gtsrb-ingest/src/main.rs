@@ -1,3 +1,5 @@
-//! The `gtsrb-ingest` binary.
+//! `gtsrb-ingest`: pictures and their classes, in whatever layout they come, to Parquet.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    stage::main("ingest", gtsrb_ingest::run)
+}
