@@ -1,0 +1,69 @@
+//! Flags and settings of `gtsrb-evaluate`.
+
+use clap::Parser;
+use serde::{Deserialize, Serialize};
+use stage::{Common, Error, Result};
+
+/// Most pictures in the report: what keeps it under 5 MB.
+const MOST: usize = 100;
+
+/// Measures a trained head on the test images and writes metrics, predictions and a report.
+#[derive(Parser, Debug)]
+#[command(name = "gtsrb-evaluate", version, after_help = EXAMPLE)]
+pub struct Args {
+    /// Flags of every stage.
+    #[command(flatten)]
+    pub common: Common,
+    /// Flags of this stage.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+const EXAMPLE: &str = "\
+Example:
+  gtsrb-evaluate --config pipelines/gtsrb.toml
+reads runs/gtsrb/{images,embeddings,model} and writes metrics.json, predictions.parquet,
+submission.csv, report.html and report/*.svg into runs/gtsrb.";
+
+impl AsRef<Common> for Args {
+    fn as_ref(&self) -> &Common {
+        &self.common
+    }
+}
+
+/// One flag a key of `[evaluate]`.
+#[derive(clap::Args, Serialize, Debug)]
+pub struct Flags {
+    /// Misclassified pictures shown in the report, at most 100 [default: 40]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gallery: Option<usize>,
+}
+
+/// The section `[evaluate]`.
+#[derive(Serialize, Deserialize, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Misclassified pictures shown in the report.
+    pub gallery: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { gallery: 40 }
+    }
+}
+
+impl Args {
+    /// The settings from file and flags, checked.
+    pub fn settings(&self) -> Result<Settings> {
+        let settings: Settings = self.common.settings("evaluate", &self.flags)?;
+        if settings.gallery > MOST {
+            return Err(Error::config(format!(
+                "gallery = {} would make the report too large: at most {MOST}",
+                settings.gallery
+            )));
+        }
+        Ok(settings)
+    }
+}

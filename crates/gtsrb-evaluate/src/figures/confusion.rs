@@ -1,0 +1,169 @@
+//! The confusion matrix as a picture.
+
+use super::svg::{Svg, shorten};
+use crate::metrics::Metrics;
+
+/// Longest class name beside a row, in characters.
+const NAME: usize = 30;
+
+/// Sizes of the drawing, in pixels.
+struct Plan {
+    classes: usize,
+    cell: f64,
+    left: f64,
+    top: f64,
+}
+
+impl Plan {
+    fn new(metrics: &Metrics) -> Self {
+        let classes = metrics.classes.len();
+        let longest = metrics
+            .classes
+            .iter()
+            .map(|c| c.name.chars().count().min(NAME))
+            .max();
+        Self {
+            classes,
+            cell: (720.0 / classes as f64).clamp(9.0, 56.0).floor(),
+            left: 62.0 + 6.2 * longest.unwrap_or(0) as f64,
+            top: 62.0,
+        }
+    }
+
+    fn side(&self) -> f64 {
+        self.cell * self.classes as f64
+    }
+
+    fn corner(&self, row: usize, column: usize) -> (f64, f64) {
+        (
+            self.left + self.cell * column as f64,
+            self.top + self.cell * row as f64,
+        )
+    }
+}
+
+/// Draws the matrix: a row per true class, a column per predicted class. Blue is
+/// right (by the share of the row), red is wrong on a square-root scale, so that a
+/// cell with one error is still seen beside one with a hundred.
+#[must_use]
+pub fn confusion(metrics: &Metrics) -> String {
+    let plan = Plan::new(metrics);
+    let width = plan.left + plan.side().max(330.0) + 16.0;
+    let height = plan.top + plan.side() + 52.0;
+    let title = "Confusion matrix: rows are true classes, columns are predicted classes";
+    let mut svg = Svg::new(width, height, title);
+    svg.text("title", (plan.left, 18.0), title);
+    grid(&mut svg, &plan);
+    labels(&mut svg, &plan, metrics);
+    cells(&mut svg, &plan, metrics);
+    legend(&mut svg, &plan, most_errors(metrics));
+    svg.finish()
+}
+
+/// The largest count off the diagonal.
+fn most_errors(metrics: &Metrics) -> u64 {
+    let rows = metrics.confusion_true_by_predicted.iter().enumerate();
+    let wrong = rows.flat_map(|(t, row)| {
+        row.iter()
+            .enumerate()
+            .filter(move |(p, _)| *p != t)
+            .map(|(_, count)| *count)
+    });
+    wrong.max().unwrap_or(0)
+}
+
+fn grid(svg: &mut Svg, plan: &Plan) {
+    let (side, step) = (plan.side(), if plan.classes > 12 { 5 } else { 1 });
+    let marks = (0..=plan.classes).filter(|i| i % step == 0 || *i == plan.classes);
+    for offset in marks.map(|i| plan.cell * i as f64) {
+        let (x, y) = (plan.left + offset, plan.top + offset);
+        svg.line("line", (x, plan.top), (x, plan.top + side));
+        svg.line("line", (plan.left, y), (plan.left + side, y));
+    }
+}
+
+fn labels(svg: &mut Svg, plan: &Plan, metrics: &Metrics) {
+    let size = if plan.cell < 20.0 { "small" } else { "" };
+    let every = if plan.cell < 12.0 { 5 } else { 1 };
+    for class in metrics.classes.iter().filter(|c| c.class % every == 0) {
+        let (x, y) = plan.corner(class.class, class.class);
+        let middle = plan.cell / 2.0;
+        let name = format!("{}  {}", shorten(&class.name, NAME), class.class);
+        svg.text(
+            &format!("end {size}"),
+            (plan.left - 6.0, y + middle + 3.5),
+            &name,
+        );
+        svg.text(
+            &format!("mid {size}"),
+            (x + middle, plan.top - 6.0),
+            &class.class.to_string(),
+        );
+    }
+    svg.text("soft", (plan.left, plan.top - 24.0), "predicted class →");
+    svg.upright("soft", (14.0, plan.top + plan.side() / 2.0), "← true class");
+}
+
+fn cells(svg: &mut Svg, plan: &Plan, metrics: &Metrics) {
+    let most = most_errors(metrics) as f64;
+    for (row, counts) in metrics.confusion_true_by_predicted.iter().enumerate() {
+        let support = metrics.classes[row].support as f64;
+        for (column, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let share = count as f64 / support;
+            let (class, opacity) = if row == column {
+                ("good", 0.15 + 0.85 * share)
+            } else {
+                ("bad", 0.2 + 0.8 * (count as f64 / most).sqrt())
+            };
+            let (x, y) = plan.corner(row, column);
+            let inside = [x + 0.5, y + 0.5, plan.cell - 1.0, plan.cell - 1.0];
+            svg.rect(class, inside, opacity, &tip(metrics, row, column, share));
+            if row != column && plan.cell >= 14.0 {
+                let size = if plan.cell < 20.0 { "tiny" } else { "" };
+                let at = (x + plan.cell / 2.0, y + plan.cell / 2.0 + 3.0);
+                svg.text(&format!("mid {size}"), at, &count.to_string());
+            }
+        }
+    }
+}
+
+fn tip(metrics: &Metrics, row: usize, column: usize, share: f64) -> String {
+    let count = metrics.confusion_true_by_predicted[row][column];
+    let (truth, guess) = (&metrics.classes[row], &metrics.classes[column]);
+    format!(
+        "true {} {} → predicted {} {}: {count} of {} ({:.1} %)",
+        truth.class,
+        truth.name,
+        guess.class,
+        guess.name,
+        truth.support,
+        100.0 * share
+    )
+}
+
+fn legend(svg: &mut Svg, plan: &Plan, most: u64) {
+    let y = plan.top + plan.side() + 18.0;
+    let mut ramp = |x: f64, class: &str, text: &str| {
+        for step in 0..=4 {
+            let opacity = 0.2 + 0.2 * f64::from(step);
+            svg.rect(
+                class,
+                [x + 14.0 * f64::from(step), y, 13.0, 13.0],
+                opacity,
+                text,
+            );
+        }
+        svg.text("soft small", (x + 76.0, y + 10.0), text);
+    };
+    ramp(plan.left, "good", "right: share of the row");
+    let errors = if most == 1 {
+        "error".into()
+    } else {
+        format!("to {most} errors")
+    };
+    ramp(
+        plan.left + 195.0,
+        "bad",
+        &format!("wrong: 1 {errors} (square root)"),
+    );
+}

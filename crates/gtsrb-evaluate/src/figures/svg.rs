@@ -1,0 +1,164 @@
+//! A small writer of SVG: elements with escaped text and short numbers.
+
+use std::fmt::Write as _;
+
+/// Colours of a figure, light and dark. They are variables of the figure's root so
+/// that the file shows well alone, and inside the report in either scheme.
+const STYLE: &str = "\
+.figure{--ink:#1f2328;--soft:#656d76;--line:#d0d7de;--paper:#ffffff;--good:#1a6fb5;\
+--bad:#c8371b;--third:#6b7280;font-family:system-ui,-apple-system,'Segoe UI',Roboto,\
+'DejaVu Sans',sans-serif;font-size:12px}\
+@media(prefers-color-scheme:dark){.figure{--ink:#e6edf3;--soft:#9aa4af;--line:#3a424d;\
+--paper:#161b22;--good:#5aa9e6;--bad:#ff7a59;--third:#9ca3af}}\
+.figure text{fill:var(--ink)}.figure .soft{fill:var(--soft)}.figure .title{font-weight:600;\
+font-size:13px}.figure .line{stroke:var(--line);fill:none}.figure .paper{fill:var(--paper)}\
+.figure .good{fill:var(--good)}.figure .bad{fill:var(--bad)}\
+.figure .stroke{fill:none;stroke-width:2;stroke-linejoin:round}\
+.figure .stroke.good{stroke:var(--good);fill:none}.figure .stroke.bad{stroke:var(--bad);\
+fill:none}.figure .stroke.third{stroke:var(--third);fill:none}\
+.figure .dash{stroke-dasharray:5 4}.figure .mid{text-anchor:middle}\
+.figure .end{text-anchor:end}.figure .small{font-size:9px}.figure .tiny{font-size:8px}";
+
+/// Text that cannot leave the element or attribute it is put into.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            // Control characters are not allowed in XML, not even escaped.
+            c if c.is_control() => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// At most `limit` characters of `text`, with an ellipsis where it was cut.
+#[must_use]
+pub fn shorten(text: &str, limit: usize) -> String {
+    if text.chars().count() <= limit {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(limit.saturating_sub(1)).collect();
+    format!("{}…", kept.trim_end())
+}
+
+/// A drawing in progress; coordinates are pixels, y down.
+pub struct Svg {
+    body: String,
+}
+
+impl Svg {
+    /// An empty drawing of `width` × `height`, described by `title` to a reader who
+    /// cannot see it.
+    #[must_use]
+    pub fn new(width: f64, height: f64, title: &str) -> Self {
+        let body = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"figure\" role=\"img\" \
+             viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" \
+             aria-label=\"{}\">\n<style>{STYLE}</style>\n<rect class=\"paper\" \
+             width=\"{width:.0}\" height=\"{height:.0}\"/>\n",
+            escape(title)
+        );
+        Self { body }
+    }
+
+    /// A rectangle with its tooltip.
+    pub fn rect(&mut self, class: &str, place: [f64; 4], opacity: f64, tip: &str) {
+        let [x, y, w, h] = place;
+        self.add(format_args!(
+            "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{w:.1}\" \
+             height=\"{h:.1}\" fill-opacity=\"{opacity:.3}\"><title>{}</title></rect>",
+            escape(tip)
+        ));
+    }
+
+    /// A straight line.
+    pub fn line(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
+        self.add(format_args!(
+            "<path class=\"{class}\" d=\"M{:.1} {:.1}L{:.1} {:.1}\"/>",
+            from.0, from.1, to.0, to.1
+        ));
+    }
+
+    /// A line through `points`; nothing if there are fewer than two.
+    pub fn path(&mut self, class: &str, points: &[(f64, f64)]) {
+        if points.len() < 2 {
+            return;
+        }
+        let mut d = String::new();
+        for (i, (x, y)) in points.iter().enumerate() {
+            let step = if i == 0 { 'M' } else { 'L' };
+            write!(d, "{step}{x:.1} {y:.1}").ok();
+        }
+        self.add(format_args!("<path class=\"{class}\" d=\"{d}\"/>"));
+    }
+
+    /// A dot with its tooltip.
+    pub fn dot(&mut self, class: &str, at: (f64, f64), radius: f64, tip: &str) {
+        self.add(format_args!(
+            "<circle class=\"{class}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"{radius:.1}\"><title>{}\
+             </title></circle>",
+            at.0,
+            at.1,
+            escape(tip)
+        ));
+    }
+
+    /// Text whose baseline starts at `at` (classes `mid` and `end` anchor it there).
+    pub fn text(&mut self, class: &str, at: (f64, f64), text: &str) {
+        let (x, y) = at;
+        self.add(format_args!(
+            "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>",
+            escape(text)
+        ));
+    }
+
+    /// Text that reads upwards, centred at `at`.
+    pub fn upright(&mut self, class: &str, at: (f64, f64), text: &str) {
+        let (x, y) = at;
+        self.add(format_args!(
+            "<text class=\"{class} mid\" transform=\"translate({x:.1} {y:.1}) rotate(-90)\">{}\
+             </text>",
+            escape(text)
+        ));
+    }
+
+    /// The finished document.
+    #[must_use]
+    pub fn finish(mut self) -> String {
+        self.body.push_str("</svg>\n");
+        self.body
+    }
+
+    fn add(&mut self, element: std::fmt::Arguments) {
+        // Writing to a String cannot fail.
+        writeln!(self.body, "{element}").ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_text_stays_text() {
+        let mut svg = Svg::new(10.0, 10.0, "a\"><script>");
+        svg.text("", (0.0, 0.0), "</text><script>alert('x')</script>\u{0}");
+        svg.rect("", [0.0; 4], 1.0, "</title><image onerror=\"x\">");
+        let out = svg.finish();
+        assert!(!out.contains("<script") && !out.contains("<image") && !out.contains('\u{0}'));
+        assert!(out.contains("&lt;script&gt;alert(&#39;x&#39;)"));
+    }
+
+    #[test]
+    fn shortens_by_characters() {
+        assert_eq!(shorten("Überholverbot", 20), "Überholverbot");
+        assert_eq!(shorten("Überholverbot", 5), "Über…");
+    }
+}

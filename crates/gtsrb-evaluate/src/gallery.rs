@@ -1,0 +1,173 @@
+//! The wrongly classified test pictures, the most confident first.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use artifact::images::{Image, ImageSet, Split};
+use image::RgbImage;
+use image::imageops::{FilterType, resize};
+use picture::Picture;
+use stage::{Error, Result};
+
+use crate::metrics::Scored;
+
+/// Longest side of a picture in the report, in pixels: what bounds the report's size.
+const SIDE: u32 = 96;
+
+/// One wrongly classified picture.
+pub struct Mistake {
+    /// Path of the picture in its source.
+    pub path: String,
+    /// Labels and probabilities.
+    pub scored: Scored,
+    /// The picture as a `data:` address.
+    pub picture: String,
+}
+
+/// The `count` mistakes with the highest confidence; `scored` is in the order of the
+/// test images.
+pub fn gallery(images: &ImageSet, scored: &[Scored], count: usize) -> Result<Vec<Mistake>> {
+    let rows = worst(scored, count);
+    let mut pictures = load(images, &rows)?;
+    let mistake = |row: &usize| {
+        let (path, picture) = pictures.remove(row)?;
+        Some(Mistake {
+            path,
+            scored: scored[*row],
+            picture,
+        })
+    };
+    Ok(rows.iter().filter_map(mistake).collect())
+}
+
+/// Rows of the wrong answers, most confident first, earlier rows first among equals.
+fn worst(scored: &[Scored], count: usize) -> Vec<usize> {
+    let mut rows: Vec<usize> = (0..scored.len())
+        .filter(|i| !scored[*i].correct())
+        .collect();
+    rows.sort_by(|a, b| {
+        scored[*b]
+            .confidence
+            .total_cmp(&scored[*a].confidence)
+            .then(a.cmp(b))
+    });
+    rows.truncate(count);
+    rows
+}
+
+/// Paths and pictures of `rows` of the test images.
+fn load(images: &ImageSet, rows: &[usize]) -> Result<BTreeMap<usize, (String, String)>> {
+    let mut found = BTreeMap::new();
+    let last = rows.iter().max().copied();
+    let mut first = 0;
+    for batch in images.batches(Split::Test) {
+        if last.is_none_or(|last| first > last) {
+            break;
+        }
+        stage::check_interrupt()?;
+        let batch = batch?;
+        for &row in rows
+            .iter()
+            .filter(|row| (first..first + batch.len()).contains(*row))
+        {
+            let image = &batch[row - first];
+            found.insert(row, (image.path.clone(), address(image)?));
+        }
+        first += batch.len();
+    }
+    Ok(found)
+}
+
+/// The picture, made small and without anything but its pixels, as a `data:` address.
+fn address(image: &Image) -> Result<String> {
+    let damaged = |reason: String| {
+        Error::data(format!(
+            "images: {}: {reason}: run gtsrb-ingest again",
+            image.path
+        ))
+    };
+    let picture = Picture::decode(&image.bytes).map_err(|e| damaged(e.to_string()))?;
+    let small = thumbnail(picture).ok_or_else(|| damaged("odd size".into()))?;
+    let png = small.to_png().map_err(|e| damaged(e.to_string()))?;
+    Ok(format!("data:image/png;base64,{}", base64(&png)))
+}
+
+/// At most [`SIDE`] pixels a side, never larger than it was.
+fn thumbnail(picture: Picture) -> Option<Picture> {
+    let (width, height) = (picture.width(), picture.height());
+    let longest = width.max(height);
+    if longest <= SIDE {
+        return Some(picture);
+    }
+    let scale = |side: u32| (side * SIDE / longest).max(1);
+    let full = RgbImage::from_raw(width, height, picture.into_rgb())?;
+    let small = resize(&full, scale(width), scale(height), FilterType::Triangle);
+    Picture::new(small.width(), small.height(), small.into_raw())
+}
+
+/// Base64 with padding (RFC 4648, section 4).
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let byte = |i: usize| u32::from(chunk.get(i).copied().unwrap_or(0));
+        let word = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for digit in 0..4 {
+            let sextet = (word >> (18 - 6 * digit) & 63) as usize;
+            let c = if digit > chunk.len() {
+                '='
+            } else {
+                char::from(DIGITS[sextet])
+            };
+            // Writing to a String cannot fail.
+            out.write_char(c).ok();
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_of_the_standard_s_examples() {
+        let pairs = [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foobar", "Zm9vYmFy"),
+        ];
+        for (text, wanted) in pairs {
+            assert_eq!(base64(text.as_bytes()), wanted);
+        }
+        assert_eq!(base64(&[0xfb, 0xff]), "+/8=");
+    }
+
+    #[test]
+    fn thumbnails_shrink_and_never_grow() {
+        let size = |w: u32, h: u32| {
+            let picture = Picture::new(w, h, vec![7; (w * h * 3) as usize]).unwrap();
+            let small = thumbnail(picture).unwrap();
+            (small.width(), small.height())
+        };
+        assert_eq!(size(30, 20), (30, 20));
+        assert_eq!(size(192, 96), (96, 48));
+        assert_eq!(size(2000, 3), (96, 1));
+    }
+
+    #[test]
+    fn worst_mistakes_come_first() {
+        let one = |predicted, confidence| Scored {
+            label: 0,
+            predicted,
+            rank: predicted,
+            confidence,
+            loss: 0.0,
+        };
+        let scored = [one(1, 0.5), one(0, 0.99), one(1, 0.9), one(2, 0.9)];
+        assert_eq!(worst(&scored, 2), [2, 3]);
+        assert_eq!(worst(&scored, 9), [2, 3, 0]);
+    }
+}

@@ -1,0 +1,243 @@
+//! `report.html`: everything a person wants to see, in one file that needs no network.
+
+use artifact::Manifest;
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment};
+use serde::Serialize;
+use serde_json::json;
+use stage::{Error, Result};
+
+use crate::figures;
+use crate::gallery::Mistake;
+use crate::metrics::{Interval, Metrics};
+use crate::training::Training;
+use crate::words::{count, percent, percent_range};
+
+const TEMPLATE: &str = include_str!("report.html.j2");
+
+/// Most confused pairs that are listed.
+const PAIRS: usize = 15;
+
+/// What a report is made of.
+pub struct Report<'a> {
+    /// Name of the run.
+    pub name: &'a str,
+    /// The numbers.
+    pub metrics: &'a Metrics,
+    /// How training went.
+    pub training: &'a Training,
+    /// Pictures that were given a wrong class.
+    pub mistakes: &'a [Mistake],
+    /// What the run was made from, in the order of the stages.
+    pub manifests: &'a [Manifest],
+}
+
+/// The pictures of a report: they also stand alone as files.
+pub struct Figures {
+    /// Confusion matrix.
+    pub confusion: String,
+    /// Training curves.
+    pub curves: String,
+    /// Recall of each class.
+    pub recall: String,
+}
+
+impl Figures {
+    /// Draws all of them.
+    #[must_use]
+    pub fn draw(metrics: &Metrics, training: &Training) -> Self {
+        Self {
+            confusion: figures::confusion(metrics),
+            curves: figures::curves(training),
+            recall: figures::recall(metrics),
+        }
+    }
+}
+
+/// A headline number.
+#[derive(Serialize)]
+struct Card {
+    name: &'static str,
+    value: String,
+    interval: String,
+    meaning: &'static str,
+}
+
+/// Classes that are taken for each other.
+#[derive(Serialize)]
+struct Pair {
+    truth: String,
+    guess: String,
+    images: u64,
+    share: String,
+}
+
+impl Report<'_> {
+    /// Renders the page. All text is escaped; only our own drawings go in as they are.
+    pub fn render(&self, figures: &Figures) -> Result<String> {
+        let failed = |e: minijinja::Error| Error::internal(format!("report.html: {e:#}"));
+        let mut environment = Environment::new();
+        environment.set_auto_escape_callback(|_| AutoEscape::Html);
+        environment
+            .add_template("report.html", TEMPLATE)
+            .map_err(failed)?;
+        let template = environment.get_template("report.html").map_err(failed)?;
+        template.render(Serde(self.values(figures))).map_err(failed)
+    }
+
+    fn values(&self, figures: &Figures) -> serde_json::Value {
+        let metrics = self.metrics;
+        let wrong: u64 = metrics.test_images - correct(metrics);
+        json!({
+            "name": self.name,
+            "top1": percent(metrics.top1),
+            "interval": percent_range(metrics.top1_interval),
+            "images": count(metrics.test_images),
+            "class_count": metrics.classes.len(),
+            "wrong": count(wrong),
+            "cards": cards(metrics),
+            "diagnosis": self.training.diagnosis,
+            "confusion": figures.confusion,
+            "pairs": pairs(metrics),
+            "mistakes": self.mistakes.iter().map(|m| self.mistake(m)).collect::<Vec<_>>(),
+            "recall": figures.recall,
+            "classes": self.classes(),
+            "curves": figures.curves,
+            "trials": self.trials(),
+            "definitions": metrics.definitions,
+            "stages": self.manifests.iter().map(stage).collect::<Vec<_>>(),
+            "tool": concat!("gtsrb-evaluate ", env!("CARGO_PKG_VERSION")),
+        })
+    }
+
+    fn mistake(&self, mistake: &Mistake) -> serde_json::Value {
+        let scored = &mistake.scored;
+        json!({
+            "path": mistake.path,
+            "picture": mistake.picture,
+            "truth": label(self.metrics, scored.label),
+            "guess": label(self.metrics, scored.predicted),
+            "confidence": format!("{:.1} %", 100.0 * scored.confidence),
+            "truth_share": format!("{:.1} %", 100.0 * (-scored.loss).exp()),
+            "rank": scored.rank + 1,
+        })
+    }
+
+    fn classes(&self) -> Vec<serde_json::Value> {
+        let share = |v: Option<f64>| v.map_or("–".to_owned(), percent);
+        let row = |c: &crate::metrics::ClassMetrics| {
+            json!({
+                "class": c.class, "name": c.name, "support": c.support, "predicted": c.predicted,
+                "recall": share(c.recall), "precision": share(c.precision), "f1": share(c.f1),
+                "weak": c.recall.is_some_and(|r| r < 0.9) || c.precision.is_some_and(|p| p < 0.9),
+            })
+        };
+        self.metrics.classes.iter().map(row).collect()
+    }
+
+    fn trials(&self) -> Vec<serde_json::Value> {
+        let row = |t: &crate::training::Trial| {
+            json!({
+                "lambda": format!("{:.2e}", t.lambda),
+                "train": percent(t.train_accuracy), "train_loss": format!("{:.4}", t.train_loss),
+                "validation": percent(t.validation_accuracy),
+                "validation_loss": format!("{:.4}", t.validation_loss),
+                "chosen": t.lambda.to_bits() == self.training.lambda.to_bits(),
+            })
+        };
+        self.training.path.iter().map(row).collect()
+    }
+}
+
+fn correct(metrics: &Metrics) -> u64 {
+    let rows = metrics.confusion_true_by_predicted.iter().enumerate();
+    rows.map(|(class, row)| row[class]).sum()
+}
+
+fn label(metrics: &Metrics, class: usize) -> String {
+    format!("{class} {}", metrics.classes[class].name)
+}
+
+fn cards(metrics: &Metrics) -> Vec<Card> {
+    let share = |name, value: f64, interval: Interval, meaning| Card {
+        name,
+        value: percent(value),
+        interval: percent_range(interval),
+        meaning,
+    };
+    let [low, high] = metrics.log_loss_interval;
+    vec![
+        share(
+            "Top-1",
+            metrics.top1,
+            metrics.top1_interval,
+            "first answer is right",
+        ),
+        share(
+            "Top-5",
+            metrics.top5,
+            metrics.top5_interval,
+            "one of the first five is right",
+        ),
+        share(
+            "Macro recall",
+            metrics.macro_recall,
+            metrics.macro_recall_interval,
+            "mean over classes, each counted alike",
+        ),
+        Card {
+            name: "Log-loss",
+            value: format!("{:.4}", metrics.log_loss),
+            interval: format!("{low:.4} to {high:.4}"),
+            meaning: "0 is certain and right",
+        },
+        share(
+            "Calibration error",
+            metrics.ece,
+            metrics.ece_interval,
+            "how far confidence is from accuracy",
+        ),
+    ]
+}
+
+/// The cells off the diagonal with the most images.
+fn pairs(metrics: &Metrics) -> Vec<Pair> {
+    let mut cells: Vec<(u64, usize, usize)> = Vec::new();
+    for (truth, row) in metrics.confusion_true_by_predicted.iter().enumerate() {
+        let wrong = row
+            .iter()
+            .enumerate()
+            .filter(|(guess, n)| *guess != truth && **n > 0);
+        cells.extend(wrong.map(|(guess, n)| (*n, truth, guess)));
+    }
+    cells.sort_by(|a, b| b.0.cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+    cells.truncate(PAIRS);
+    let pair = |(images, truth, guess): (u64, usize, usize)| Pair {
+        truth: label(metrics, truth),
+        guess: label(metrics, guess),
+        images,
+        share: percent(images as f64 / metrics.classes[truth].support as f64),
+    };
+    cells.into_iter().map(pair).collect()
+}
+
+/// One stage of the provenance.
+fn stage(manifest: &Manifest) -> serde_json::Value {
+    let work = &manifest.work;
+    let details = json!({
+        "parameters": work.parameters,
+        "inputs": work.inputs,
+        "outputs": manifest.outputs,
+        "counters": manifest.counters,
+    });
+    json!({
+        "tool": work.tool,
+        "version": work.version,
+        "content": manifest.content().to_string(),
+        "details": format!("{details:#}"),
+    })
+}
+
+#[cfg(test)]
+#[path = "report_tests.rs"]
+mod tests;

@@ -1,0 +1,127 @@
+use std::collections::BTreeMap;
+
+use artifact::{FORMAT, Manifest, Work};
+use ndarray::Array2;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+use crate::metrics::{measure, score_all};
+use crate::training::Trial;
+
+/// Predictions of a good classifier: mostly right, a few classes often confused.
+fn metrics(names: &[String], images: usize) -> Metrics {
+    let mut random = ChaCha8Rng::seed_from_u64(7);
+    let classes = names.len();
+    let labels: Vec<usize> = (0..images).map(|i| i % classes).collect();
+    let mut p = Array2::from_elem((images, classes), 0.02_f32 / classes as f32);
+    for (row, label) in labels.iter().enumerate() {
+        let wrong = random.random_bool(if *label < 4 { 0.12 } else { 0.01 });
+        let guess = if wrong {
+            (label + random.random_range(1..4)) % classes
+        } else {
+            *label
+        };
+        let sure = random.random_range(0.5..0.97);
+        p[[row, guess]] += sure;
+        p[[row, *label]] += 0.98 - sure;
+    }
+    measure(&score_all(&labels, p.view()), names)
+}
+
+fn training() -> Training {
+    let trial = |i: i32| Trial {
+        lambda: 10_f64.powi(i),
+        train_accuracy: 1.0 - 0.01 * f64::from(i + 6),
+        validation_accuracy: 0.96 - 0.004 * f64::from((i + 4).abs()),
+        train_loss: 0.01 + 0.05 * f64::from(i + 6),
+        validation_loss: 0.1 + 0.03 * f64::from((i + 4).abs()),
+    };
+    Training {
+        lambda: 1e-4,
+        path: (-6..0).map(trial).collect(),
+        losses: (0..120)
+            .map(|i| 0.04 + 3.7 * (-0.08 * f64::from(i)).exp())
+            .collect(),
+        diagnosis: vec!["Training and validation differ by 2.1 points.".into()],
+    }
+}
+
+fn render(names: &[String], mistakes: &[Mistake], name: &str) -> String {
+    let (metrics, training) = (metrics(names, 2000), training());
+    let work = Work {
+        tool: "gtsrb-ingest".into(),
+        version: "0.1.0".into(),
+        parameters: json!({ "layout": "</pre><script>" }),
+        inputs: BTreeMap::new(),
+    };
+    let manifest = Manifest {
+        format: FORMAT,
+        work,
+        outputs: BTreeMap::new(),
+        counters: BTreeMap::new(),
+        facts: BTreeMap::new(),
+    };
+    let report = Report {
+        name,
+        metrics: &metrics,
+        training: &training,
+        mistakes,
+        manifests: &[manifest],
+    };
+    report.render(&Figures::draw(&metrics, &training)).unwrap()
+}
+
+fn mistake(path: &str) -> Mistake {
+    let scored = crate::metrics::Scored {
+        label: 0,
+        predicted: 1,
+        rank: 1,
+        confidence: 0.9,
+        loss: 3.0,
+    };
+    Mistake {
+        path: path.into(),
+        scored,
+        picture: "data:image/png;base64,AAAA".into(),
+    }
+}
+
+#[test]
+fn hostile_names_and_paths_stay_text() {
+    let hostile = [
+        "<img src=x onerror=alert(1)>",
+        "</script><script>",
+        "\"><svg onload=x>",
+        "'{{7*7}}",
+    ];
+    let names = hostile.map(str::to_owned);
+    let mistakes: Vec<_> = hostile.iter().map(|path| mistake(path)).collect();
+    let page = render(&names, &mistakes, "</title><script>");
+    // Our page has no script and no picture but the gallery's; all of them are counted.
+    assert!(!page.contains("<script"));
+    assert_eq!(page.matches("<img").count(), mistakes.len());
+    assert_eq!(page.matches("<svg").count(), 3);
+    assert_eq!(
+        page.matches("</title>").count(),
+        1 + page.matches("<title>").count() - 1
+    );
+    assert!(page.contains("{{7*7}}"));
+    for tag in page.split('<').skip(1) {
+        let inside = tag.split('>').next().unwrap_or_default();
+        assert!(
+            !inside.contains(" onerror=") && !inside.contains(" onload="),
+            "{inside}"
+        );
+    }
+}
+
+#[test]
+fn page_is_self_contained() {
+    let names: Vec<String> = (0..43).map(|i| format!("sign {i}")).collect();
+    let page = render(&names, &[mistake("Test/00001.png")], "gtsrb");
+    assert!(page.contains("default-src 'none'"));
+    let foreign = page.replace("http://www.w3.org/2000/svg", "");
+    assert!(!foreign.contains("http:") && !foreign.contains("https:") && !foreign.contains("url("));
+    assert!(page.len() < 1_000_000);
+}

@@ -1,0 +1,178 @@
+//! The predictions as tables: a Parquet file for tools, a CSV file to hand in.
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, FixedSizeListArray, Float32Array, Int64Array, RecordBatch, StringArray,
+};
+use arrow::datatypes::{DataType, Field, Schema};
+use ndarray::Array2;
+use parquet::arrow::ArrowWriter;
+use stage::{Error, Result};
+
+use crate::metrics::Scored;
+
+/// Writes `path`, `label`, `predicted` and `probabilities` (`FixedSizeList` of f32,
+/// one a class), a row an image in the order given. Same rows, same bytes.
+pub fn write_parquet<W: Write + Send>(
+    sink: W,
+    paths: &[&str],
+    scored: &[Scored],
+    probabilities: &Array2<f32>,
+) -> Result<()> {
+    let failed = |e: &dyn std::fmt::Display| Error::io(format!("predictions.parquet: {e}"));
+    let batch = batch(paths, scored, probabilities).map_err(|e| failed(&e))?;
+    let properties = artifact::properties(&[]).build();
+    let mut writer =
+        ArrowWriter::try_new(sink, batch.schema(), Some(properties)).map_err(|e| failed(&e))?;
+    writer.write(&batch).map_err(|e| failed(&e))?;
+    writer.close().map_err(|e| failed(&e))?;
+    Ok(())
+}
+
+fn batch(
+    paths: &[&str],
+    scored: &[Scored],
+    probabilities: &Array2<f32>,
+) -> arrow::error::Result<RecordBatch> {
+    let item = Arc::new(Field::new("element", DataType::Float32, false));
+    let width = probabilities.ncols() as i32;
+    let flat = Float32Array::from_iter_values(probabilities.iter().copied());
+    let column = |pick: fn(&Scored) -> usize| -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(
+            scored.iter().map(|s| pick(s) as i64),
+        ))
+    };
+    let schema = Schema::new(vec![
+        Field::new("path", DataType::Utf8, false),
+        Field::new("label", DataType::Int64, false),
+        Field::new("predicted", DataType::Int64, false),
+        Field::new(
+            "probabilities",
+            DataType::FixedSizeList(item.clone(), width),
+            false,
+        ),
+    ]);
+    RecordBatch::try_new(
+        Arc::new(schema),
+        vec![
+            Arc::new(StringArray::from_iter_values(paths)),
+            column(|s| s.label),
+            column(|s| s.predicted),
+            Arc::new(FixedSizeListArray::try_new(
+                item,
+                width,
+                Arc::new(flat),
+                None,
+            )?),
+        ],
+    )
+}
+
+/// Writes the answer sheet: `Filename;ClassId`, `;` and CRLF as in the official
+/// ground truth. The name is the file's own, as there, or its whole path where two
+/// images share a name. A name that a spreadsheet would run as a formula gets an
+/// apostrophe in front.
+pub fn write_submission(sink: impl Write, paths: &[&str], scored: &[Scored]) -> Result<()> {
+    let failed = |e: csv::Error| Error::io(format!("submission.csv: {e}"));
+    let mut writer = csv::WriterBuilder::new()
+        .delimiter(b';')
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(sink);
+    writer
+        .write_record(["Filename", "ClassId"])
+        .map_err(failed)?;
+    for (name, s) in names(paths).into_iter().zip(scored) {
+        writer
+            .write_record([harmless(name), s.predicted.to_string()])
+            .map_err(failed)?;
+    }
+    writer
+        .flush()
+        .map_err(|e| Error::io(format!("submission.csv: {e}")))
+}
+
+/// File names where all differ, else the paths.
+fn names<'a>(paths: &[&'a str]) -> Vec<&'a str> {
+    let short: Vec<&str> = paths
+        .iter()
+        .map(|p| p.rsplit('/').next().unwrap_or(p))
+        .collect();
+    let distinct: HashSet<&str> = short.iter().copied().collect();
+    if distinct.len() == paths.len() {
+        short
+    } else {
+        paths.to_vec()
+    }
+}
+
+/// `cell` such that no spreadsheet takes it for a formula (OWASP, CSV injection).
+fn harmless(cell: &str) -> String {
+    let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
+    if formula {
+        format!("'{cell}")
+    } else {
+        cell.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scored(predicted: &[usize]) -> Vec<Scored> {
+        let one = |&p| Scored {
+            label: 0,
+            predicted: p,
+            rank: 0,
+            confidence: 1.0,
+            loss: 0.0,
+        };
+        predicted.iter().map(one).collect()
+    }
+
+    fn csv_of(paths: &[&str], predicted: &[usize]) -> String {
+        let mut out = Vec::new();
+        write_submission(&mut out, paths, &scored(predicted)).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn submission_has_the_official_form() {
+        let text = csv_of(&["Test/00000.png", "Test/00001.png"], &[16, 1]);
+        assert_eq!(text, "Filename;ClassId\r\n00000.png;16\r\n00001.png;1\r\n");
+    }
+
+    #[test]
+    fn equal_names_keep_their_folders() {
+        let text = csv_of(&["a/1.jpg", "b/1.jpg"], &[0, 1]);
+        assert_eq!(text, "Filename;ClassId\r\na/1.jpg;0\r\nb/1.jpg;1\r\n");
+    }
+
+    #[test]
+    fn formulas_are_defused_and_separators_quoted() {
+        let text = csv_of(&["=HYPERLINK(\"x\").png", "a;b.png", "-1.png"], &[0, 1, 2]);
+        let rows: Vec<_> = text.lines().skip(1).collect();
+        assert_eq!(
+            rows,
+            [
+                "\"'=HYPERLINK(\"\"x\"\").png\";0",
+                "\"a;b.png\";1",
+                "'-1.png;2"
+            ]
+        );
+    }
+
+    #[test]
+    fn parquet_bytes_repeat() {
+        let p = ndarray::array![[0.25_f32, 0.75], [1.0, 0.0]];
+        let write = || {
+            let mut out = Vec::new();
+            write_parquet(&mut out, &["a", "b"], &scored(&[1, 0]), &p).unwrap();
+            out
+        };
+        assert_eq!(write(), write());
+    }
+}
