@@ -1,3 +1,5 @@
 //! The `gtsrb-sample` binary.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    stage::main("sample", gtsrb_sample::run)
+}
