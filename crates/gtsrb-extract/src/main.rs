@@ -1,3 +1,5 @@
 //! The `gtsrb-extract` binary.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    stage::main("extract", gtsrb_extract::run)
+}

@@ -1,0 +1,194 @@
+//! `gtsrb-extract verify`: some embeddings computed anew and compared with the cache.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use artifact::Hash;
+use artifact::embeddings::{Cache, Embedded, Key, Storage};
+use artifact::images::{ImageSet, Split};
+use embed::{Device, Provider, Runtime, View};
+use half::f16;
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+use stage::{Error, Outcome, Result};
+
+use crate::args::Args;
+use crate::backbone::Backbone;
+use crate::pipeline::Pipeline;
+use crate::summary::{Summary, Verified};
+
+/// The largest difference that is no error, as a share of the embedding's largest number.
+/// One machine gives equal bits; other processors and library versions round differently,
+/// and half precision keeps 11 bits.
+const TOLERANCE: f64 = 2e-3;
+
+/// Computes `rows` random embeddings of the run anew.
+pub fn verify(args: &Args, rows: usize, seed: u64) -> Result<Outcome<Summary>> {
+    let run = args.common.run_dir()?;
+    let images = ImageSet::open(&run)?;
+    let embedded = Embedded::open(&run)?;
+    let view = View::from_parameters(&embedded.manifest().work.parameters)?;
+    let backbone = backbone_of(&run, &view)?;
+    let paths = draw(&embedded, rows, seed)?;
+    let keys: Vec<Key> = paths.keys().copied().collect();
+    let cache = Cache::open(&crate::cache_root(), view.hash())?;
+    let stored = cache.gather(&keys, backbone.dims)?;
+    let places: HashMap<Key, usize> = keys.iter().copied().zip(0..).collect();
+    let wanted: HashSet<Key> = keys.iter().copied().collect();
+    let drawn = crate::wanted_images(&images, wanted);
+    let mut comparison = Comparison::default();
+    Pipeline::open(&backbone, &view, args.common.threads())?.run(drawn, |batch| {
+        for (key, values) in batch
+            .keys
+            .iter()
+            .zip(batch.values.chunks_exact(backbone.dims))
+        {
+            let stored = stored.row(places[key]);
+            comparison.add(&paths[key], values, stored.iter().copied(), view.storage);
+        }
+        Ok(())
+    })?;
+    comparison
+        .verdict(&view.hash())
+        .map(|found| Outcome::Done(Summary::Verified(found)))
+}
+
+/// The backbone that the run's embeddings were computed with.
+fn backbone_of(run: &Path, view: &View) -> Result<Backbone> {
+    let backbone = Backbone::open(run)?;
+    if backbone.hash != view.backbone {
+        return Err(Error::data(format!(
+            "{}: the backbone changed after the embeddings were computed; run gtsrb-extract first",
+            run.display()
+        )));
+    }
+    if view.provider == Provider::Cuda {
+        Device::Cuda.choose(&backbone.onnx)?;
+    }
+    let runtime = Runtime::load()?.version();
+    if runtime != view.runtime {
+        tracing::warn!(
+            "computed with ONNX Runtime {}, compared with {runtime}",
+            view.runtime
+        );
+    }
+    Ok(backbone)
+}
+
+/// Keys of `rows` random images of both splits, and their paths.
+fn draw(embedded: &Embedded, rows: usize, seed: u64) -> Result<HashMap<Key, String>> {
+    let mut all = embedded.rows(Split::Train)?;
+    all.extend(embedded.rows(Split::Test)?);
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let places = rand::seq::index::sample(&mut random, all.len(), rows.min(all.len()));
+    Ok(places
+        .into_iter()
+        .map(|place| (all[place].key, all[place].path.clone()))
+        .collect())
+}
+
+/// Rows compared so far.
+#[derive(Default)]
+struct Comparison {
+    rows: usize,
+    identical: usize,
+    largest: f64,
+    wrong: Vec<String>,
+}
+
+impl Comparison {
+    fn add(
+        &mut self,
+        path: &str,
+        computed: &[f32],
+        stored: impl Iterator<Item = f32> + Clone,
+        storage: Storage,
+    ) {
+        let rounded = |value: f32| match storage {
+            Storage::F16 => f16::from_f32(value).to_f32(),
+            Storage::F32 => value,
+        };
+        let scale = stored
+            .clone()
+            .fold(f32::MIN_POSITIVE, |most, value| most.max(value.abs()));
+        let most = |most: f64, (new, old): (f32, f32)| {
+            let difference = f64::from((new - old).abs()) / f64::from(scale);
+            // `f64::max` would pass over a NaN.
+            if difference <= most { most } else { difference }
+        };
+        let values = computed.iter().copied().map(rounded);
+        let difference = values.zip(stored).fold(0.0, most);
+        self.rows += 1;
+        self.identical += usize::from(difference == 0.0);
+        if !(difference <= TOLERANCE) {
+            self.wrong.push(path.to_owned());
+        }
+        self.largest = if difference <= self.largest {
+            self.largest
+        } else {
+            difference
+        };
+    }
+
+    fn verdict(self, view: &Hash) -> Result<Verified> {
+        if self.wrong.is_empty() {
+            let Self {
+                rows,
+                identical,
+                largest,
+                ..
+            } = self;
+            return Ok(Verified {
+                rows,
+                identical,
+                largest_difference: largest,
+            });
+        }
+        let (count, rows, largest) = (self.wrong.len(), self.rows, self.largest);
+        let named: Vec<String> = self.wrong.into_iter().take(5).collect();
+        Err(Error::data(format!(
+            "{count} of {rows} embeddings are not what the cache holds (largest difference \
+             {largest:.1e} of the embedding's largest number): {}; remove {} and run \
+             gtsrb-extract again",
+            named.join(", "),
+            crate::cache_root().join(view.to_string()).display()
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compared(computed: &[f32], stored: &[f32], storage: Storage) -> Result<Verified> {
+        let mut comparison = Comparison::default();
+        comparison.add("a.png", computed, stored.iter().copied(), storage);
+        comparison.verdict(&Hash::of(b"view"))
+    }
+
+    #[test]
+    fn rounding_to_storage_is_no_difference() {
+        let stored = f16::from_f32(0.1).to_f32();
+        assert_eq!(
+            compared(&[0.1, 4.0], &[stored, 4.0], Storage::F16)
+                .unwrap()
+                .identical,
+            1
+        );
+        assert_eq!(
+            compared(&[0.1, 4.0], &[stored, 4.0], Storage::F32)
+                .unwrap()
+                .identical,
+            0
+        );
+    }
+
+    #[test]
+    fn a_difference_or_nan_is_an_error_that_names_the_image() {
+        for stored in [[0.2, 4.0], [f32::NAN, 4.0]] {
+            let error = compared(&[0.1, 4.0], &stored, Storage::F32).unwrap_err();
+            assert_eq!(error.fault(), stage::Fault::Data);
+            assert!(error.to_string().contains("a.png"));
+        }
+    }
+}
