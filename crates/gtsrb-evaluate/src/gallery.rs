@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use artifact::embeddings::{Row, key};
 use artifact::images::{Image, ImageSet, Split};
 use image::RgbImage;
 use image::imageops::{FilterType, resize};
@@ -24,20 +25,25 @@ pub struct Mistake {
     pub picture: String,
 }
 
-/// The `count` mistakes with the highest confidence; `scored` is in the order of the
-/// test images.
-pub fn gallery(images: &ImageSet, scored: &[Scored], count: usize) -> Result<Vec<Mistake>> {
-    let rows = worst(scored, count);
-    let mut pictures = load(images, &rows)?;
-    let mistake = |row: &usize| {
-        let (path, picture) = pictures.remove(row)?;
+/// The `count` mistakes with the highest confidence; `rows` and `scored` are in the
+/// order of the test images.
+pub fn gallery(
+    images: &ImageSet,
+    rows: &[Row],
+    scored: &[Scored],
+    count: usize,
+) -> Result<Vec<Mistake>> {
+    let chosen = worst(scored, count);
+    let mut pictures = load(images, rows, &chosen)?;
+    let mistake = |&row: &usize| {
+        let picture = pictures.remove(&row)?;
         Some(Mistake {
-            path,
-            scored: scored[*row],
+            path: rows[row].path.clone(),
+            scored: scored[row],
             picture,
         })
     };
-    Ok(rows.iter().filter_map(mistake).collect())
+    Ok(chosen.iter().filter_map(mistake).collect())
 }
 
 /// Rows of the wrong answers, most confident first, earlier rows first among equals.
@@ -55,23 +61,28 @@ fn worst(scored: &[Scored], count: usize) -> Vec<usize> {
     rows
 }
 
-/// Paths and pictures of `rows` of the test images.
-fn load(images: &ImageSet, rows: &[usize]) -> Result<BTreeMap<usize, (String, String)>> {
+/// The pictures of the test images whose numbers are `chosen`.
+fn load(images: &ImageSet, rows: &[Row], chosen: &[usize]) -> Result<BTreeMap<usize, String>> {
     let mut found = BTreeMap::new();
-    let last = rows.iter().max().copied();
     let mut first = 0;
     for batch in images.batches(Split::Test) {
-        if last.is_none_or(|last| first > last) {
+        if found.len() == chosen.len() {
             break;
         }
         stage::check_interrupt()?;
         let batch = batch?;
-        for &row in rows
+        for &row in chosen
             .iter()
             .filter(|row| (first..first + batch.len()).contains(*row))
         {
             let image = &batch[row - first];
-            found.insert(row, (image.path.clone(), address(image)?));
+            if key(image) != rows[row].key {
+                return Err(Error::data(format!(
+                    "image {} is not the one that was embedded in its place: run gtsrb-extract again",
+                    image.path
+                )));
+            }
+            found.insert(row, address(image)?);
         }
         first += batch.len();
     }

@@ -1,3 +1,5 @@
 //! The `gtsrb-evaluate` binary.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    stage::main("evaluate", gtsrb_evaluate::run)
+}

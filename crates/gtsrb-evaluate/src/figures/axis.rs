@@ -138,7 +138,7 @@ impl Panel<'_> {
                 self.dots(svg, curve);
             }
             let [left, top, _, height] = self.area;
-            let (x, y) = (left + 150.0 * i as f64, top + height + 52.0);
+            let (x, y) = (left + 120.0 * i as f64, top + height + 52.0);
             svg.path(&class, &[(x, y - 4.0), (x + 22.0, y - 4.0)]);
             svg.text("", (x + 28.0, y), curve.name);
         }

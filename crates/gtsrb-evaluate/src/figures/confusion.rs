@@ -4,7 +4,10 @@ use super::svg::{Svg, shorten};
 use crate::metrics::Metrics;
 
 /// Longest class name beside a row, in characters.
-const NAME: usize = 30;
+const NAME: usize = 44;
+
+/// Cells from this opacity on need light text.
+const DARK: f64 = 0.65;
 
 /// Sizes of the drawing, in pixels.
 struct Plan {
@@ -22,10 +25,12 @@ impl Plan {
             .iter()
             .map(|c| c.name.chars().count().min(NAME))
             .max();
+        let cell = (690.0 / classes as f64).clamp(9.0, 56.0).floor();
+        let letter = if cell < 20.0 { 5.0 } else { 6.6 };
         Self {
             classes,
-            cell: (720.0 / classes as f64).clamp(9.0, 56.0).floor(),
-            left: 62.0 + 6.2 * longest.unwrap_or(0) as f64,
+            cell,
+            left: 56.0 + letter * longest.unwrap_or(0) as f64,
             top: 62.0,
         }
     }
@@ -101,7 +106,11 @@ fn labels(svg: &mut Svg, plan: &Plan, metrics: &Metrics) {
         );
     }
     svg.text("soft", (plan.left, plan.top - 24.0), "predicted class →");
-    svg.upright("soft", (14.0, plan.top + plan.side() / 2.0), "← true class");
+    svg.text(
+        "soft end",
+        (plan.left - 6.0, plan.top - 6.0),
+        "true class ↓",
+    );
 }
 
 fn cells(svg: &mut Svg, plan: &Plan, metrics: &Metrics) {
@@ -120,8 +129,9 @@ fn cells(svg: &mut Svg, plan: &Plan, metrics: &Metrics) {
             svg.rect(class, inside, opacity, &tip(metrics, row, column, share));
             if row != column && plan.cell >= 14.0 {
                 let size = if plan.cell < 20.0 { "tiny" } else { "" };
+                let ink = if opacity > DARK { "light" } else { "" };
                 let at = (x + plan.cell / 2.0, y + plan.cell / 2.0 + 3.0);
-                svg.text(&format!("mid {size}"), at, &count.to_string());
+                svg.text(&format!("mid {size} {ink}"), at, &count.to_string());
             }
         }
     }

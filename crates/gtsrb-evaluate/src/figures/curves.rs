@@ -4,7 +4,7 @@ use super::axis::{Axis, Curve, Panel};
 use super::svg::Svg;
 use crate::training::{Training, Trial};
 
-const AREA: [f64; 2] = [330.0, 230.0];
+const AREA: [f64; 2] = [270.0, 200.0];
 const TOP: f64 = 44.0;
 
 /// Draws three panels: accuracy along the λ path, loss along the λ path, and the
@@ -12,8 +12,8 @@ const TOP: f64 = 44.0;
 #[must_use]
 pub fn curves(training: &Training) -> String {
     let title = "Training curves";
-    let mut svg = Svg::new(1230.0, TOP + AREA[1] + 70.0, title);
-    let left = |panel: u8| 56.0 + 412.0 * f64::from(panel);
+    let mut svg = Svg::new(1040.0, TOP + AREA[1] + 70.0, title);
+    let left = |panel: u8| 52.0 + 352.0 * f64::from(panel);
     let place = |panel: u8| [left(panel), TOP, AREA[0], AREA[1]];
     path_panel(
         &mut svg,

@@ -4,7 +4,7 @@ use super::svg::{Svg, shorten};
 use crate::interval::wilson;
 use crate::metrics::{ClassMetrics, Metrics};
 
-const LEFT: f64 = 270.0;
+const LEFT: f64 = 340.0;
 const WIDTH: f64 = 520.0;
 const TOP: f64 = 62.0;
 const ROW: f64 = 17.0;
@@ -66,8 +66,8 @@ fn scale(svg: &mut Svg, low: f64, bottom: f64) {
 fn draw(svg: &mut Svg, class: &ClassMetrics, low: f64, y: f64) {
     let recall = class.recall.unwrap_or(0.0);
     let [from, to] = interval(class);
-    let name = format!("{}  {}", shorten(&class.name, 38), class.class);
-    svg.text("end", (LEFT - 12.0, y + 4.0), &name);
+    svg.text("end", (LEFT - 36.0, y + 4.0), &shorten(&class.name, 44));
+    svg.text("end", (LEFT - 12.0, y + 4.0), &class.class.to_string());
     svg.line("stroke third", (place(from, low), y), (place(to, low), y));
     let (share, support) = (recall * 100.0, class.support);
     let tip = format!(

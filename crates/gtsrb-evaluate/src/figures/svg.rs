@@ -10,7 +10,7 @@ const STYLE: &str = "\
 'DejaVu Sans',sans-serif;font-size:12px}\
 @media(prefers-color-scheme:dark){.figure{--ink:#e6edf3;--soft:#9aa4af;--line:#3a424d;\
 --paper:#161b22;--good:#5aa9e6;--bad:#ff7a59;--third:#9ca3af}}\
-.figure text{fill:var(--ink)}.figure .soft{fill:var(--soft)}.figure .title{font-weight:600;\
+.figure text{fill:var(--ink)}.figure .soft{fill:var(--soft)}.figure .light{fill:var(--paper)}.figure .title{font-weight:600;\
 font-size:13px}.figure .line{stroke:var(--line);fill:none}.figure .paper{fill:var(--paper)}\
 .figure .good{fill:var(--good)}.figure .bad{fill:var(--bad)}\
 .figure .stroke{fill:none;stroke-width:2;stroke-linejoin:round}\
@@ -115,16 +115,6 @@ impl Svg {
         let (x, y) = at;
         self.add(format_args!(
             "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>",
-            escape(text)
-        ));
-    }
-
-    /// Text that reads upwards, centred at `at`.
-    pub fn upright(&mut self, class: &str, at: (f64, f64), text: &str) {
-        let (x, y) = at;
-        self.add(format_args!(
-            "<text class=\"{class} mid\" transform=\"translate({x:.1} {y:.1}) rotate(-90)\">{}\
-             </text>",
             escape(text)
         ));
     }

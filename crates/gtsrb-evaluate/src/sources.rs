@@ -1,0 +1,178 @@
+//! What is evaluated: the run's images, embeddings and model, checked to fit together.
+
+use std::path::{Path, PathBuf};
+
+use artifact::embeddings::{Embedded, Row};
+use artifact::head::Head;
+use artifact::images::{ImageSet, Split};
+use artifact::{Manifest, Work};
+use serde_json::json;
+use stage::{Error, Result};
+
+use crate::args::Settings;
+use crate::training::{self, Training};
+
+/// The stage that trains, for messages.
+const TRAIN: &str = "gtsrb-train";
+
+/// The artifacts of a run that evaluation reads.
+pub struct Sources {
+    run: PathBuf,
+    /// The pictures.
+    pub images: ImageSet,
+    embedded: Embedded,
+    model: Manifest,
+}
+
+impl Sources {
+    /// Opens the artifacts in the folder `run`.
+    ///
+    /// # Errors
+    /// [`Missing`](stage::Fault::Missing) naming the stage to run first,
+    /// [`Data`](stage::Fault::Data) without test images.
+    pub fn open(run: &Path) -> Result<Self> {
+        let images = ImageSet::open(run)?;
+        if images.count(Split::Test) == 0 {
+            return Err(Error::data(format!(
+                "{} has no test images: nothing can be measured; ingest a set that has some",
+                run.join("images").display()
+            )));
+        }
+        let embedded = Embedded::open(run)?;
+        let model = Manifest::read(&run.join("model"), TRAIN)?;
+        Ok(Self {
+            run: run.to_owned(),
+            images,
+            embedded,
+            model,
+        })
+    }
+
+    /// Name of the run: its folder's.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let folder = std::path::absolute(&self.run).unwrap_or_else(|_| self.run.clone());
+        folder
+            .file_name()
+            .map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned())
+    }
+
+    /// What decides the bytes of the results.
+    #[must_use]
+    pub fn work(&self, settings: &Settings) -> Work {
+        let inputs = [
+            ("images", self.images.manifest()),
+            ("embeddings", self.embedded.manifest()),
+            ("model", &self.model),
+        ];
+        Work {
+            tool: env!("CARGO_PKG_NAME").into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            parameters: json!({ "name": self.name(), "gallery": settings.gallery }),
+            inputs: inputs
+                .map(|(name, m)| (name.to_owned(), m.content()))
+                .into(),
+        }
+    }
+
+    /// The manifests of every stage that the run has, in the order of the stages.
+    pub fn provenance(&self) -> Result<Vec<Manifest>> {
+        let mut manifests = vec![self.images.manifest().clone()];
+        // A run may have got its embeddings from elsewhere.
+        let backbone = self.run.join("backbone");
+        if backbone.join("manifest.json").exists() {
+            manifests.push(Manifest::read(&backbone, "gtsrb-backbone")?);
+        }
+        manifests.extend([self.embedded.manifest().clone(), self.model.clone()]);
+        Ok(manifests)
+    }
+
+    /// The head, if it is one for these embeddings.
+    ///
+    /// # Errors
+    /// [`Data`](stage::Fault::Data) if it was trained on another view, on embeddings of
+    /// another length or on other classes.
+    pub fn head(&self) -> Result<Head> {
+        let model = self.run.join("model");
+        self.model.verify(&model, "head.safetensors")?;
+        let path = model.join("head.safetensors");
+        let head = Head::read(&path)?;
+        let (view, dims) = (self.embedded.view()?, self.embedded.dims()?);
+        let unfit = |what: &str, its: &dyn std::fmt::Display, theirs: &dyn std::fmt::Display| {
+            let path = path.display();
+            Error::data(format!(
+                "{path} was trained on {what} {its}, the embeddings have {theirs}: run {TRAIN} again"
+            ))
+        };
+        if head.view != view {
+            return Err(unfit("view", &head.view, &view));
+        }
+        if head.weights.ncols() != dims {
+            return Err(unfit("dimensions", &head.weights.ncols(), &dims));
+        }
+        if head.classes != self.images.classes() {
+            return Err(unfit(
+                "classes",
+                &head.classes.join(", "),
+                &self.images.classes().join(", "),
+            ));
+        }
+        Ok(head)
+    }
+
+    /// The rows of the test images and their true classes, checked.
+    pub fn test_rows(&self) -> Result<(Vec<Row>, Vec<usize>)> {
+        let rows = self.embedded.rows(Split::Test)?;
+        let (found, wanted) = (rows.len() as u64, self.images.count(Split::Test));
+        if found != wanted {
+            return Err(Error::data(format!(
+                "{found} test embeddings, {wanted} test images: run gtsrb-extract again"
+            )));
+        }
+        let labels = rows
+            .iter()
+            .map(|row| self.label(row))
+            .collect::<Result<_>>()?;
+        Ok((rows, labels))
+    }
+
+    fn label(&self, row: &Row) -> Result<usize> {
+        let classes = self.images.classes().len();
+        let label = usize::try_from(row.label)
+            .ok()
+            .filter(|label| *label < classes);
+        label.ok_or_else(|| {
+            Error::data(format!(
+                "test image {} has class {}, there are classes 0 to {}: run gtsrb-ingest again",
+                row.path,
+                row.label,
+                classes.saturating_sub(1)
+            ))
+        })
+    }
+
+    /// Embeddings `[rows, dims]` of `rows` from the cache.
+    pub fn embeddings(&self, rows: &[Row]) -> Result<ndarray::Array2<f32>> {
+        self.embedded
+            .matrix(&stage::cache_dir().join("embeddings"), rows)
+    }
+
+    /// How training went.
+    pub fn training(&self) -> Result<Training> {
+        let model = self.run.join("model");
+        self.model.verify(&model, "training.json")?;
+        training::read(&model)
+    }
+
+    /// What would be done, in words.
+    #[must_use]
+    pub fn plan(&self) -> String {
+        format!(
+            "would classify {} test images with {} and write metrics.json, predictions.parquet, \
+             submission.csv, report.html and report/*.svg into {}",
+            self.images.count(Split::Test),
+            self.run.join("model/head.safetensors").display(),
+            self.run.display()
+        )
+    }
+}

@@ -1,0 +1,253 @@
+//! The stage through its binary, on synthetic runs.
+
+mod fixture;
+
+use std::process::{Command, Output};
+
+use artifact::Hash;
+use fixture::{Fixture, Shape, manifest, view};
+
+const FILES: [&str; 8] = [
+    "manifest.json",
+    "metrics.json",
+    "predictions.parquet",
+    "report.html",
+    "report/confusion.svg",
+    "report/curves.svg",
+    "report/recall.svg",
+    "submission.csv",
+];
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn done(output: &Output) -> String {
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    stdout(output)
+}
+
+/// Checks the exit code, one error line with all `words`, and that nothing was written.
+fn refused(fixture: &Fixture, output: &Output, code: i32, words: &[&str]) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    for word in words {
+        assert!(stderr.contains(word), "no {word} in {stderr}");
+    }
+    assert_eq!(
+        stderr
+            .lines()
+            .filter(|line| line.starts_with("error:"))
+            .count(),
+        1
+    );
+    assert!(!fixture.run().join("metrics.json").exists());
+    assert!(!fixture.run().join("manifest.json").exists());
+}
+
+#[test]
+fn writes_everything_and_says_where() {
+    let fixture = Fixture::new(&Shape::default());
+    let text = done(&fixture.evaluate(&[]));
+    let lines: Vec<_> = text.lines().rev().collect();
+    assert_eq!(lines[0], "report: runs/tiny/report.html");
+    assert!(
+        lines[1].starts_with("top-1 92.86 % (95 % interval ")
+            && lines[1].ends_with("700 test images")
+    );
+    let outputs: Vec<_> = manifest(&fixture.run()).outputs.into_keys().collect();
+    assert_eq!(outputs, FILES[1..]);
+    let metrics = fixture.metrics();
+    assert_eq!(metrics["test_images"], 700);
+    assert_eq!(metrics["classes"][7]["recall"], serde_json::Value::Null);
+    assert_eq!(
+        metrics["confusion_true_by_predicted"][7],
+        serde_json::json!(vec![0; 8])
+    );
+    let submission = String::from_utf8(fixture.read("submission.csv")).unwrap();
+    assert!(submission.starts_with("Filename;ClassId\r\n00000.png;0\r\n00001.png;1\r\n"));
+    assert_eq!(submission.lines().count(), 701);
+    assert!(fixture.read("report.html").len() < 5_000_000);
+}
+
+#[test]
+fn second_run_is_current_and_a_repeated_one_gives_the_same_bytes() {
+    let fixture = Fixture::new(&Shape::default());
+    let first = done(&fixture.evaluate(&[]));
+    let before = FILES.map(|name| fixture.read(name));
+    assert_eq!(done(&fixture.evaluate(&[])), first);
+    assert_eq!(fixture.evaluate(&["--skip-code"]).status.code(), Some(99));
+    assert!(done(&fixture.evaluate(&["--json"])).contains(r#"{"state":"current""#));
+
+    std::fs::remove_file(fixture.run().join("manifest.json")).unwrap();
+    let again = done(&fixture.evaluate(&["--threads", "1", "--json"]));
+    assert!(again.contains(r#""state":"done""#));
+    assert!(before == FILES.map(|name| fixture.read(name)));
+}
+
+#[test]
+fn a_changed_setting_or_damaged_result_is_made_again() {
+    let fixture = Fixture::new(&Shape::default());
+    done(&fixture.evaluate(&[]));
+    let config = fixture.write("tiny.toml", "[evaluate]\ngallery = 0\n");
+    done(&fixture.evaluate(&["--config", config.to_str().unwrap()]));
+    let page = String::from_utf8(fixture.read("report.html")).unwrap();
+    assert!(!page.contains("<img"));
+    std::fs::write(fixture.run().join("metrics.json"), "{}").unwrap();
+    done(&fixture.evaluate(&[]));
+    assert_eq!(fixture.metrics()["test_images"], 700);
+}
+
+#[test]
+fn dry_run_writes_nothing() {
+    let fixture = Fixture::new(&Shape::default());
+    assert!(done(&fixture.evaluate(&["--dry-run"])).contains("would classify 700 test images"));
+    assert!(!fixture.run().join("metrics.json").exists());
+}
+
+#[test]
+fn missing_inputs_name_the_stage_to_run() {
+    let stages = [
+        ("images", "gtsrb-ingest"),
+        ("embeddings", "gtsrb-extract"),
+        ("model", "gtsrb-train"),
+    ];
+    for (folder, stage) in stages {
+        let fixture = Fixture::new(&Shape::default());
+        std::fs::remove_dir_all(fixture.run().join(folder)).unwrap();
+        refused(&fixture, &fixture.evaluate(&[]), 66, &[folder, stage]);
+    }
+    let fixture = Fixture::new(&Shape::default());
+    std::fs::remove_file(fixture.run().join("model/training.json")).unwrap();
+    refused(
+        &fixture,
+        &fixture.evaluate(&[]),
+        66,
+        &["training.json", "gtsrb-train"],
+    );
+}
+
+#[test]
+fn head_of_another_view_or_size_is_refused() {
+    let other = Hash::of(b"other");
+    let fixture = Fixture::new(&Shape {
+        head_view: other,
+        ..Shape::default()
+    });
+    let (wanted, found) = (view().to_string(), other.to_string());
+    refused(
+        &fixture,
+        &fixture.evaluate(&[]),
+        65,
+        &[&wanted, &found, "gtsrb-train"],
+    );
+
+    let fixture = Fixture::new(&Shape {
+        head_dims: 11,
+        ..Shape::default()
+    });
+    refused(
+        &fixture,
+        &fixture.evaluate(&[]),
+        65,
+        &["dimensions 11", "have 8"],
+    );
+}
+
+#[test]
+fn damaged_inputs_are_refused() {
+    for (file, stage) in [
+        ("model/head.safetensors", "gtsrb-train"),
+        ("model/training.json", "gtsrb-train"),
+        ("embeddings/test.parquet", "gtsrb-extract"),
+        ("images/test-00000-of-00001.parquet", "gtsrb-ingest"),
+    ] {
+        let fixture = Fixture::new(&Shape::default());
+        let path = fixture.run().join(file);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        refused(&fixture, &fixture.evaluate(&[]), 65, &[file, stage]);
+    }
+}
+
+#[test]
+fn a_set_without_test_images_is_refused() {
+    let fixture = Fixture::new(&Shape {
+        images: 0,
+        ..Shape::default()
+    });
+    refused(&fixture, &fixture.evaluate(&[]), 65, &["no test images"]);
+}
+
+#[test]
+fn bad_settings_are_refused() {
+    let fixture = Fixture::new(&Shape::default());
+    let config = fixture.write("tiny.toml", "[evaluate]\ngalery = 3\n");
+    let output = fixture.evaluate(&["--config", config.to_str().unwrap()]);
+    refused(&fixture, &output, 78, &["tiny.toml", "galery", "gallery"]);
+    refused(
+        &fixture,
+        &fixture.evaluate(&["--gallery", "5000"]),
+        78,
+        &["gallery", "100"],
+    );
+    assert_eq!(
+        fixture.evaluate(&["--no-such-flag"]).status.code(),
+        Some(64)
+    );
+}
+
+#[test]
+fn hostile_names_stay_text() {
+    let classes = [
+        "<img src=x onerror=alert(1)>",
+        "\"><script>alert(1)</script>",
+        "' onload='x",
+        "a&b",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    let shape = Shape {
+        head_dims: 4,
+        classes,
+        folder: "=cmd</script><img>",
+        ..Shape::default()
+    };
+    let fixture = Fixture::new(&shape);
+    done(&fixture.evaluate(&[]));
+    let page = String::from_utf8(fixture.read("report.html")).unwrap();
+    assert!(!page.contains("<script"));
+    assert_eq!(
+        page.matches("<img").count(),
+        page.matches("src=\"data:image").count()
+    );
+    assert!(page.matches("<img").count() > 10);
+    let drawing = String::from_utf8(fixture.read("report/confusion.svg")).unwrap();
+    assert!(!drawing.contains("<script") && !drawing.contains("<img"));
+}
+
+#[test]
+fn every_number_is_scikit_learn_s() {
+    let Some(python) = std::env::var_os("ORACLE_PYTHON") else {
+        println!("skipped: ORACLE_PYTHON is not set (make test sets it)");
+        return;
+    };
+    let fixture = Fixture::new(&Shape::default());
+    done(&fixture.evaluate(&[]));
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../tests/oracles/metrics_sklearn.py"
+    );
+    let output = Command::new(python)
+        .arg(script)
+        .arg(fixture.run())
+        .output()
+        .unwrap();
+    assert!(done(&output).ends_with("numbers agree\n"));
+}
