@@ -10,6 +10,7 @@ mod bad;
 mod check;
 mod duplicates;
 mod layout;
+mod set;
 mod split;
 mod stamp;
 mod summary;
@@ -21,15 +22,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use artifact::images::Split;
-use artifact::{Hash, HashBuilder, Manifest, Output, Work};
+use artifact::{Manifest, Output};
 use serde_json::{Value, json};
 use stage::{Error, Outcome, Progress, Result};
 
 pub use args::Args;
 use args::Settings;
-use bad::Bad;
 use check::Checked;
 use layout::Listing;
+use set::Set;
 use stamp::Stamp;
 pub use summary::Summary;
 use tree::Tree;
@@ -56,7 +57,7 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
     }
     let output = Output::open(&dir)?;
     in_threads(args.common.threads(), || {
-        let set = examine(&tree, listing, &settings)?;
+        let set = Set::new(&tree, listing, &settings)?;
         if let Some(manifest) = output.current(&set.work)? {
             stamp.note(&dir, &manifest);
             return Ok(Outcome::Current(Summary::new(&dir, &manifest)));
@@ -65,107 +66,6 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
         stamp.note(&dir, &manifest);
         Ok(Outcome::Done(Summary::new(&dir, &manifest)))
     })
-}
-
-/// Everything that is stored, checked and in order.
-struct Set {
-    classes: Vec<String>,
-    train: Vec<Checked>,
-    test: Vec<Checked>,
-    bad: Vec<Bad>,
-    work: Work,
-    counters: BTreeMap<String, u64>,
-}
-
-/// Checks all pictures and parts them.
-fn examine(tree: &Tree, listing: Listing, settings: &Settings) -> Result<Set> {
-    let Listing {
-        layout,
-        classes,
-        tables,
-        repeated_rows,
-        unlisted,
-        ..
-    } = &listing;
-    let total = listing.total();
-    let progress = Progress::new("check", total as u64);
-    let mut bad = listing.bad.clone();
-    let mut look = |items: &[_]| -> Result<Vec<Checked>> {
-        let (good, problems) = check::check(tree, items, &progress)?;
-        bad.extend(problems);
-        Ok(good)
-    };
-    let mut train = look(&listing.train)?;
-    let given_test = listing.test.as_deref().map(look).transpose()?;
-    let parted = given_test.is_some();
-    let mut test = given_test.unwrap_or_default();
-    bad.extend(duplicates::take_contradictions(&mut [
-        &mut train, &mut test,
-    ]));
-    bad.sort();
-    bad::report(&bad, total, settings.on_error)?;
-
-    let source = content(tables, &train, &test, &bad);
-    if !parted {
-        (train, test) = split::split(train, settings.test, settings.seed);
-    }
-    if train.is_empty() {
-        return Err(Error::data(format!(
-            "{}: no picture to learn from",
-            tree.root().display()
-        )));
-    }
-    write::sort(&mut train);
-    write::sort(&mut test);
-    let own_split = (!parted).then(|| json!({ "test": settings.test, "seed": settings.seed }));
-    let parameters = json!({ "layout": layout, "on_error": settings.on_error, "split": own_split });
-    let mut counters = duplicates::count(&train, &test);
-    counters.extend(
-        [
-            ("train_images", train.len() as u64),
-            ("test_images", test.len() as u64),
-            ("rejected", bad.len() as u64),
-            ("repeated_rows", *repeated_rows),
-            ("unlisted_pictures", unlisted.len() as u64),
-        ]
-        .map(|(name, count)| (name.to_owned(), count)),
-    );
-    let work = Work {
-        tool: TOOL.to_owned(),
-        version: VERSION.to_owned(),
-        parameters,
-        inputs: BTreeMap::from([("source".to_owned(), source)]),
-    };
-    Ok(Set {
-        classes: classes.clone(),
-        train,
-        test,
-        bad,
-        work,
-        counters,
-    })
-}
-
-/// The hash of everything that was read: tables, pictures, and what was wrong.
-fn content(tables: &[(String, Hash)], train: &[Checked], test: &[Checked], bad: &[Bad]) -> Hash {
-    let mut hash = HashBuilder::default();
-    for (name, content) in tables {
-        hash.add(name);
-        hash.add(content.0);
-    }
-    for (part, pictures) in [("train", train), ("test", test)] {
-        hash.add(part);
-        for picture in pictures {
-            hash.add(&picture.item.path);
-            hash.add(picture.item.label.to_le_bytes());
-            hash.add(picture.bytes.0);
-        }
-    }
-    for problem in bad {
-        hash.add(&problem.path);
-        hash.add(&problem.reason);
-    }
-    hash.finish()
 }
 
 /// Writes and commits.
