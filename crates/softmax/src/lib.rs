@@ -1,1 +1,48 @@
-//! softmax.
+//! Multinomial logistic regression on dense arrays.
+//!
+//! Rows of `f32` features in, weights and a bias out. The objective (natural logarithm, bias
+//! not penalised) is
+//!
+//! ```text
+//! f(W, b) = -(1/n) Σᵢ log softmax(W xᵢ + b)[yᵢ] + (λ/2) ‖W‖²
+//! ```
+//!
+//! which is scikit-learn's `LogisticRegression` with `C = 1/(λ n)`. It is minimised by L-BFGS
+//! with a strong Wolfe line search. Every sum over rows runs over fixed blocks that are added
+//! in a fixed order, so the number of threads doesn't change a bit of the result.
+//!
+//! ```
+//! use ndarray::array;
+//! use softmax::{Model, Options, Samples, fit};
+//!
+//! let x = array![[0.0_f32, 1.0], [0.2, 0.9], [1.0, 0.1], [0.9, 0.0]];
+//! let y = [0, 0, 1, 1];
+//! let samples = Samples::new(x.view(), &y, 2)?;
+//! let fit = fit(&samples, 1e-2, &Model::zeros(2, 2), &Options::default(), |_| true);
+//! assert_eq!(fit.model.score(&samples).top1, 1.0);
+//! # Ok::<(), softmax::Error>(())
+//! ```
+
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "views are references already"
+)]
+
+mod error;
+mod fit;
+mod lbfgs;
+mod line_search;
+mod model;
+mod objective;
+mod samples;
+mod standardize;
+mod temperature;
+
+pub use error::Error;
+pub use fit::{Fit, Options, Step, fit};
+pub use lbfgs::Stop;
+pub use model::{Model, Score, score};
+pub use objective::Objective;
+pub use samples::Samples;
+pub use standardize::Standardization;
+pub use temperature::fit_temperature;

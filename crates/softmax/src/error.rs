@@ -1,0 +1,48 @@
+//! What can be wrong with the samples.
+
+/// Why samples can't be trained on. Rows and columns are counted from 0.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// There is nothing to train on.
+    #[error("no samples: {rows} rows of {columns} features")]
+    Empty {
+        /// Number of rows.
+        rows: usize,
+        /// Number of columns.
+        columns: usize,
+    },
+    /// Features and labels don't belong together.
+    #[error("{rows} rows of features, but {labels} labels")]
+    Labels {
+        /// Number of rows.
+        rows: usize,
+        /// Number of labels.
+        labels: usize,
+    },
+    /// A label that is no class.
+    #[error("row {row} has label {label}, but there are {classes} classes (0 to {})", classes - 1)]
+    Label {
+        /// Row of the label.
+        row: usize,
+        /// The label.
+        label: usize,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// A boundary between classes needs two of them.
+    #[error("all rows are of class {label}; training needs at least two classes")]
+    OneClass {
+        /// The only label.
+        label: usize,
+    },
+    /// A feature is NaN or infinite.
+    #[error("row {row}, column {column} is {value}; features must be finite numbers")]
+    NotFinite {
+        /// Row of the value.
+        row: usize,
+        /// Column of the value.
+        column: usize,
+        /// The value.
+        value: f32,
+    },
+}

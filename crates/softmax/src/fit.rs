@@ -1,0 +1,126 @@
+//! Fits a model.
+
+use serde::Serialize;
+
+use crate::lbfgs::{Limits, Stop, minimize, norm};
+use crate::line_search::Point;
+use crate::{Model, Objective, Samples};
+
+/// When a fit is good enough.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Options {
+    /// Stop when the gradient's norm is below this share of its norm at zero weights.
+    pub tolerance: f64,
+    /// Stop when the objective falls by less than this share of itself in 5 iterations.
+    pub decrease: f64,
+    /// Stop after this many iterations.
+    pub max_iterations: usize,
+    /// Pairs of steps and gradient changes that L-BFGS remembers.
+    pub history: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            tolerance: 1e-6,
+            decrease: 0.0,
+            max_iterations: 1000,
+            history: 10,
+        }
+    }
+}
+
+/// A fitted model and how it came about.
+#[derive(Debug, Clone)]
+pub struct Fit {
+    /// The model.
+    pub model: Model,
+    /// Its penalty.
+    pub lambda: f64,
+    /// Objective at the end, penalty included.
+    pub objective: f64,
+    /// Norm of the gradient at the end, as a share of its norm at zero weights.
+    pub gradient_norm: f64,
+    /// Iterations made.
+    pub iterations: usize,
+    /// Evaluations of objective and gradient, the one at zero weights included.
+    pub evaluations: usize,
+    /// Why it ended.
+    pub stop: Stop,
+    /// Objective at the start and after each iteration.
+    pub curve: Vec<f64>,
+}
+
+/// The state after an iteration, for the observer of a fit.
+pub struct Step<'a> {
+    /// Iterations made so far; 0 at the start.
+    pub iteration: usize,
+    /// Objective, penalty included.
+    pub objective: f64,
+    point: &'a Point,
+    shape: (usize, usize),
+}
+
+impl Step<'_> {
+    /// The model at this point.
+    #[must_use]
+    pub fn model(&self) -> Model {
+        Objective::unflatten(&self.point.at, self.shape)
+    }
+}
+
+/// Minimises the objective of `samples` with penalty `lambda` from `start`, which may be the
+/// result of another fit (a warm start). `observe` sees the start and each iteration, and ends
+/// the fit by returning false.
+///
+/// # Panics
+/// If `start` hasn't the shape of `samples`.
+pub fn fit(
+    samples: &Samples<'_>,
+    lambda: f64,
+    start: &Model,
+    options: &Options,
+    mut observe: impl FnMut(&Step<'_>) -> bool,
+) -> Fit {
+    let shape = (samples.classes(), samples.features());
+    assert_eq!(
+        start.weights.dim(),
+        shape,
+        "the start has another shape than the samples"
+    );
+    let mut objective = Objective::new(samples, lambda);
+    let mut gradient = vec![0.0; objective.parameters()];
+    let zeros = vec![0.0; objective.parameters()];
+    objective.evaluate(&zeros, &mut gradient);
+    let unit = norm(&gradient);
+
+    let limits = Limits {
+        gradient: options.tolerance * unit,
+        decrease: options.decrease,
+        iterations: options.max_iterations,
+        history: options.history,
+    };
+    let minimum = minimize(
+        Objective::flatten(start),
+        &limits,
+        |at, gradient| objective.evaluate(at, gradient),
+        |iteration, point| {
+            observe(&Step {
+                iteration,
+                objective: point.value,
+                point,
+                shape,
+            })
+        },
+    );
+    Fit {
+        model: Objective::unflatten(&minimum.point.at, shape),
+        lambda,
+        objective: minimum.point.value,
+        gradient_norm: norm(&minimum.point.gradient) / unit,
+        iterations: minimum.iterations,
+        evaluations: minimum.evaluations + 1,
+        stop: minimum.stop,
+        curve: minimum.curve,
+    }
+}

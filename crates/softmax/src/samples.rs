@@ -1,0 +1,96 @@
+//! Checked training data.
+
+use ndarray::parallel::prelude::*;
+use ndarray::{ArrayView2, Axis};
+
+use crate::Error;
+
+/// Features and labels that have been checked: finite, of matching shapes, labels in range.
+#[derive(Debug, Clone, Copy)]
+pub struct Samples<'a> {
+    pub(crate) x: ArrayView2<'a, f32>,
+    pub(crate) y: &'a [usize],
+    pub(crate) classes: usize,
+}
+
+impl<'a> Samples<'a> {
+    /// Takes features `x` [rows, features] and labels `y` [rows], each below `classes`.
+    ///
+    /// # Errors
+    /// No rows or no columns, a different number of labels, a label out of range, a feature
+    /// that is NaN or infinite (the first one is named).
+    pub fn new(x: ArrayView2<'a, f32>, y: &'a [usize], classes: usize) -> Result<Self, Error> {
+        let (rows, columns) = x.dim();
+        if x.is_empty() {
+            return Err(Error::Empty { rows, columns });
+        }
+        if rows != y.len() {
+            return Err(Error::Labels {
+                rows,
+                labels: y.len(),
+            });
+        }
+        if let Some((row, &label)) = y.iter().enumerate().find(|&(_, &label)| label >= classes) {
+            return Err(Error::Label {
+                row,
+                label,
+                classes,
+            });
+        }
+        match first_not_finite(x) {
+            Some((row, column)) => Err(Error::NotFinite {
+                row,
+                column,
+                value: x[[row, column]],
+            }),
+            None => Ok(Self { x, y, classes }),
+        }
+    }
+
+    /// Checks that at least two classes occur, which training needs and scoring doesn't.
+    ///
+    /// # Errors
+    /// All labels are the same.
+    pub fn require_two_classes(&self) -> Result<(), Error> {
+        let label = self.y[0];
+        if self.y.iter().all(|&other| other == label) {
+            return Err(Error::OneClass { label });
+        }
+        Ok(())
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.x.nrows()
+    }
+
+    /// Number of features of a row.
+    #[must_use]
+    pub fn features(&self) -> usize {
+        self.x.ncols()
+    }
+
+    /// Number of classes, those without a row included.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// Labels, one a row.
+    #[must_use]
+    pub fn labels(&self) -> &'a [usize] {
+        self.y
+    }
+}
+
+fn first_not_finite(x: ArrayView2<'_, f32>) -> Option<(usize, usize)> {
+    // 0 x is 0 for a finite x and NaN for all others: a sum finds them without a branch.
+    let rows = x.axis_iter(Axis(0)).into_par_iter().enumerate();
+    let row = rows
+        .filter(|(_, row)| row.fold(0.0, |sum, value| sum + 0.0 * value) != 0.0)
+        .map(|(index, _)| index)
+        .min()?;
+    let column = x.row(row).iter().position(|value| !value.is_finite())?;
+    Some((row, column))
+}

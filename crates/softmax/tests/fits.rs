@@ -1,0 +1,227 @@
+//! Fits of small problems that have a known answer or a known difficulty.
+
+#![expect(clippy::float_cmp, reason = "these values are exact")]
+
+use ndarray::{Array2, Axis, array, concatenate};
+use softmax::{Error, Model, Options, Samples, Standardization, Stop, fit};
+
+/// Numbers in -1..1 (a linear congruential generator; quality doesn't matter here).
+fn numbers(mut state: u64) -> impl FnMut() -> f32 {
+    move || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695);
+        ((state >> 40) as f32) / (1 << 23) as f32 - 1.0
+    }
+}
+
+/// `rows` points around one centre a class; `spread` 0.5 keeps the classes apart.
+fn clusters(
+    rows: usize,
+    features: usize,
+    classes: usize,
+    spread: f32,
+) -> (Array2<f32>, Vec<usize>) {
+    let mut random = numbers(7);
+    let centres = Array2::from_shape_simple_fn((classes, features), &mut random);
+    let labels: Vec<usize> = (0..rows).map(|row| row % classes).collect();
+    let x = Array2::from_shape_fn((rows, features), |(row, column)| {
+        centres[[labels[row], column]] + spread * random()
+    });
+    (x, labels)
+}
+
+fn options(tolerance: f64) -> Options {
+    Options {
+        tolerance,
+        ..Options::default()
+    }
+}
+
+#[test]
+fn separable_data_converges_and_is_separated() {
+    let (x, y) = clusters(300, 10, 4, 0.3);
+    let samples = Samples::new(x.view(), &y, 4).unwrap();
+    let fit = fit(&samples, 1e-6, &Model::zeros(4, 10), &options(1e-5), |_| {
+        true
+    });
+    assert_eq!(fit.stop, Stop::Gradient);
+    assert!(fit.gradient_norm <= 1e-5);
+    assert_eq!(fit.model.score(&samples).top1, 1.0);
+    assert_eq!(fit.curve.len(), fit.iterations + 1);
+    assert!(fit.evaluations > fit.iterations);
+}
+
+#[test]
+fn fewer_rows_than_features_converges() {
+    let (x, y) = clusters(20, 100, 3, 1.0);
+    let samples = Samples::new(x.view(), &y, 3).unwrap();
+    let fit = fit(
+        &samples,
+        1e-2,
+        &Model::zeros(3, 100),
+        &options(1e-5),
+        |_| true,
+    );
+    assert_eq!(fit.stop, Stop::Gradient);
+}
+
+#[test]
+fn duplicated_columns_share_their_weight() {
+    let (x, y) = clusters(200, 3, 3, 1.5);
+    let twice = concatenate![Axis(1), x, x];
+    let samples = Samples::new(twice.view(), &y, 3).unwrap();
+    let fit = fit(&samples, 1e-3, &Model::zeros(3, 6), &options(1e-6), |_| {
+        true
+    });
+    let (first, second) = (
+        fit.model.weights.slice_axis(Axis(1), (..3).into()),
+        &fit.model.weights,
+    );
+    let second = second.slice_axis(Axis(1), (3..).into());
+    assert_eq!(fit.stop, Stop::Gradient);
+    assert!(
+        (&first - &second)
+            .iter()
+            .all(|difference| difference.abs() < 1e-5)
+    );
+}
+
+/// Two classes with one feature: logit difference = w x + b with w₁ = -w₀, the textbook's
+/// logistic regression with penalty λ/2 (2 (w/2)²) = λ w²/4; compared to its own optimality
+/// condition.
+#[test]
+fn two_classes_are_logistic_regression() {
+    let x = array![[-2.0_f32], [-1.0], [0.5], [-0.5], [1.0], [2.0]];
+    let y = [0, 0, 0, 1, 1, 1];
+    let lambda = 0.1;
+    let samples = Samples::new(x.view(), &y, 2).unwrap();
+    let fit = fit(
+        &samples,
+        lambda,
+        &Model::zeros(2, 1),
+        &options(1e-7),
+        |_| true,
+    );
+    let weights = fit.model.weights.column(0);
+    assert!((weights[0] + weights[1]).abs() < 1e-6);
+    let w = f64::from(weights[1] - weights[0]);
+    let b = f64::from(fit.model.bias[1] - fit.model.bias[0]);
+    let slope: f64 = x
+        .iter()
+        .zip(y)
+        .map(|(&x, y)| {
+            let p = 1.0 / (1.0 + (-(w * f64::from(x) + b)).exp());
+            (p - y as f64) * f64::from(x) / 6.0
+        })
+        .sum();
+    assert!((slope + lambda * w / 2.0).abs() < 1e-6, "{slope}");
+}
+
+#[test]
+fn a_start_with_logits_of_1000_recovers() {
+    let (x, y) = clusters(120, 5, 3, 0.8);
+    let samples = Samples::new(x.view(), &y, 3).unwrap();
+    let mut random = numbers(3);
+    let mut start = Model::zeros(3, 5);
+    start.weights.mapv_inplace(|_| 2000.0 * random());
+    assert!(start.logits(x.view()).iter().any(|z| z.abs() > 1000.0));
+    let far = fit(&samples, 1e-2, &start, &options(1e-6), |_| true);
+    let near = fit(&samples, 1e-2, &Model::zeros(3, 5), &options(1e-6), |_| {
+        true
+    });
+    assert!((far.objective - near.objective).abs() < 1e-6 * near.objective);
+}
+
+#[test]
+fn thread_counts_do_not_change_a_bit() {
+    let (raw, y) = clusters(5000, 30, 5, 2.0);
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| {
+            let mut x = raw.clone();
+            let standardization = Standardization::fit(x.view());
+            standardization.apply(x.view_mut());
+            let samples = Samples::new(x.view(), &y, 5).unwrap();
+            let fit = fit(&samples, 1e-4, &Model::zeros(5, 30), &options(1e-4), |_| {
+                true
+            });
+            let model = standardization.fold(&fit.model);
+            (model.logits(raw.view()), model, fit.curve)
+        })
+    };
+    let one = on(1);
+    assert!(one == on(2) && one == on(3));
+}
+
+#[test]
+fn a_warm_start_is_shorter_and_ends_in_the_same_place() {
+    let (x, y) = clusters(500, 20, 4, 2.0);
+    let samples = Samples::new(x.view(), &y, 4).unwrap();
+    let cold = fit(&samples, 1e-3, &Model::zeros(4, 20), &options(1e-5), |_| {
+        true
+    });
+    let warm = fit(&samples, 1e-3, &cold.model, &options(1e-5), |_| true);
+    assert!(warm.iterations <= 1);
+    assert!((warm.objective - cold.objective).abs() < 1e-6);
+}
+
+#[test]
+fn the_observer_sees_every_iteration_and_may_stop() {
+    let (x, y) = clusters(200, 10, 4, 2.0);
+    let samples = Samples::new(x.view(), &y, 4).unwrap();
+    let mut seen = Vec::new();
+    let fit = fit(
+        &samples,
+        1e-3,
+        &Model::zeros(4, 10),
+        &Options::default(),
+        |step| {
+            seen.push(step.objective);
+            step.iteration < 5
+        },
+    );
+    assert_eq!((fit.stop, fit.iterations), (Stop::Asked, 5));
+    assert_eq!(seen, fit.curve);
+}
+
+#[test]
+fn bad_samples_are_refused_with_their_place() {
+    let (mut x, y) = clusters(12, 4, 3, 1.0);
+    assert!(matches!(
+        Samples::new(x.view(), &y[..5], 3),
+        Err(Error::Labels {
+            rows: 12,
+            labels: 5
+        })
+    ));
+    assert!(matches!(
+        Samples::new(x.view(), &y, 2),
+        Err(Error::Label {
+            row: 2,
+            label: 2,
+            classes: 2
+        })
+    ));
+    let empty = Array2::zeros((0, 4));
+    assert!(matches!(
+        Samples::new(empty.view(), &[], 3),
+        Err(Error::Empty { .. })
+    ));
+    let one = Samples::new(x.view(), &[1; 12], 3).unwrap();
+    assert_eq!(one.require_two_classes(), Err(Error::OneClass { label: 1 }));
+    x[[7, 2]] = f32::INFINITY;
+    x[[9, 0]] = f32::NAN;
+    let error = Samples::new(x.view(), &y, 3).unwrap_err();
+    assert_eq!(
+        error,
+        Error::NotFinite {
+            row: 7,
+            column: 2,
+            value: f32::INFINITY
+        }
+    );
+}
