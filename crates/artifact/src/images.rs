@@ -5,6 +5,7 @@
 //! `height`, `track`, `frame`, `pixels`. The metadata tell Hugging Face `datasets` that
 //! `image` is a picture and `label` a class with a name.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -95,31 +96,35 @@ impl Split {
     }
 }
 
+// No column holds nulls but `track` and `frame`. All are nullable nevertheless: Hugging Face
+// `datasets` takes a column's feature from the metadata only if its type is exactly the one
+// that it would write itself, and it writes no others.
+
 fn roi_fields() -> Fields {
     ["x1", "y1", "x2", "y2"]
-        .map(|name| Field::new(name, DataType::Int32, false))
+        .map(|name| Field::new(name, DataType::Int32, true))
         .to_vec()
         .into()
 }
 
 fn image_fields() -> Fields {
     vec![
-        Field::new("bytes", DataType::Binary, false),
-        Field::new("path", DataType::Utf8, false),
+        Field::new("bytes", DataType::Binary, true),
+        Field::new("path", DataType::Utf8, true),
     ]
     .into()
 }
 
 fn schema() -> Arc<Schema> {
     Arc::new(Schema::new(vec![
-        Field::new("image", DataType::Struct(image_fields()), false),
-        Field::new("label", DataType::Int64, false),
-        Field::new("roi", DataType::Struct(roi_fields()), false),
-        Field::new("width", DataType::Int32, false),
-        Field::new("height", DataType::Int32, false),
+        Field::new("image", DataType::Struct(image_fields()), true),
+        Field::new("label", DataType::Int64, true),
+        Field::new("roi", DataType::Struct(roi_fields()), true),
+        Field::new("width", DataType::Int32, true),
+        Field::new("height", DataType::Int32, true),
         Field::new("track", DataType::Utf8, true),
         Field::new("frame", DataType::Int32, true),
-        Field::new("pixels", DataType::FixedSizeBinary(32), false),
+        Field::new("pixels", DataType::FixedSizeBinary(32), true),
     ]))
 }
 
@@ -137,7 +142,7 @@ fn hugging_face(classes: &[String]) -> Value {
         "height": value("int32"),
         "track": value("string"),
         "frame": value("int32"),
-        "pixels": value("binary"),
+        "pixels": value("fixed_size_binary[32]"),
     }}})
 }
 
@@ -150,14 +155,19 @@ impl<W: Write + Send> Writer<W> {
     /// Starts a file on `sink`, with the names of all classes.
     pub fn new(sink: W, classes: &[String]) -> Result<Self> {
         let bytes = ColumnPath::new(vec!["image".into(), "bytes".into()]);
-        let metadata = [("huggingface", hugging_face(classes).to_string())];
-        let properties = table::properties(&metadata)
+        let features = hugging_face(classes).to_string();
+        // In the Arrow schema, for where a file embeds one, pyarrow looks nowhere else.
+        let schema = schema()
+            .as_ref()
+            .clone()
+            .with_metadata(HashMap::from([("huggingface".to_owned(), features)]));
+        let properties = table::properties(&[])
             .set_max_row_group_row_count(Some(GROUP_ROWS))
             // PNG and JPEG are compressed already.
             .set_column_compression(bytes.clone(), Compression::UNCOMPRESSED)
             .set_column_dictionary_enabled(bytes, false)
             .build();
-        let parquet = ArrowWriter::try_new(sink, schema(), Some(properties))
+        let parquet = ArrowWriter::try_new(sink, Arc::new(schema), Some(properties))
             .map_err(|e| table::unwritten(&e))?;
         Ok(Self { parquet })
     }
@@ -225,10 +235,13 @@ fn to_batch(images: &[Image]) -> Result<RecordBatch> {
 }
 
 fn from_batch(batch: &RecordBatch) -> std::result::Result<Vec<Image>, String> {
-    let image: &StructArray = column(batch, "image")?;
-    let image = RecordBatch::from(image.clone());
-    let roi: &StructArray = column(batch, "roi")?;
-    let roi = RecordBatch::from(roi.clone());
+    let required = ["image", "label", "roi", "width", "height", "pixels"];
+    let nulls = |name: &&str| batch.column_by_name(name).is_some_and(|c| c.null_count() > 0);
+    if let Some(name) = required.into_iter().find(nulls) {
+        return Err(format!("column {name} holds nulls"));
+    }
+    let image = RecordBatch::from(column::<StructArray>(batch, "image")?.clone());
+    let roi = RecordBatch::from(column::<StructArray>(batch, "roi")?.clone());
     let bytes: &BinaryArray = column(&image, "bytes")?;
     let path: &StringArray = column(&image, "path")?;
     let label: &Int64Array = column(batch, "label")?;
