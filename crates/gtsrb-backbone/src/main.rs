@@ -1,3 +1,5 @@
 //! The `gtsrb-backbone` binary.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    stage::main("backbone", gtsrb_backbone::run)
+}

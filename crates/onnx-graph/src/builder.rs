@@ -125,11 +125,13 @@ impl Builder {
         output
     }
 
-    /// Adds a graph input with exactly this name.
-    pub fn input(&mut self, name: &str, element: Element, dims: &[Size]) {
-        self.free(name);
+    /// Adds a graph input with exactly this name. If another tensor had it, that tensor's new
+    /// name is returned.
+    pub fn input(&mut self, name: &str, element: Element, dims: &[Size]) -> Option<String> {
+        let moved = self.free(name);
         self.names.insert(name.into());
         self.graph.input.push(value_info(name, element, dims));
+        moved
     }
 
     /// Makes `tensor` a graph output with exactly this name.
@@ -158,12 +160,14 @@ impl Builder {
         self.rename(from, to);
     }
 
-    /// Sees to it that nothing has this name.
-    fn free(&mut self, name: &str) {
-        if self.names.contains(name) {
-            let other = self.unique(name);
-            self.rename(name, &other);
+    /// Sees to it that nothing has this name; a tensor that had it gets the name returned.
+    fn free(&mut self, name: &str) -> Option<String> {
+        if !self.names.contains(name) {
+            return None;
         }
+        let other = self.unique(name);
+        self.rename(name, &other);
+        Some(other)
     }
 
     fn rename(&mut self, from: &str, to: &str) {

@@ -77,23 +77,24 @@ pub fn length(shape: &[usize], part: Part) -> Option<usize> {
     if cells == 0 || shape.iter().skip(1).any(|&d| d == 0) {
         return None;
     }
-    let channels = match (layout(shape)?, part) {
-        (Layout::Vector { channels }, Part::Grid(1)) => channels,
-        (Layout::Vector { .. }, _) => return None,
-        (Layout::Tokens { class: false, .. }, Part::ClassToken) => return None,
-        (Layout::Tokens { channels, .. }, _) => channels,
-        (_, Part::ClassToken) => return None,
-        (
-            Layout::Map { channels, .. } | Layout::MapChannelsLast { channels, .. },
-            Part::Grid(_),
-        ) => channels,
+    let (Layout::Tokens { channels, .. }
+    | Layout::Vector { channels }
+    | Layout::Map { channels, .. }
+    | Layout::MapChannelsLast { channels, .. }) = layout(shape)?;
+    let has_part = match (layout(shape)?, part) {
+        (Layout::Vector { .. }, part) => part == Part::Grid(1),
+        (Layout::Tokens { class, .. }, Part::ClassToken) => class,
+        (_, part) => part != Part::ClassToken,
     };
+    if !has_part {
+        return None;
+    }
     channels.checked_mul(cells)
 }
 
 /// Adds the nodes that turn `tensor`, a layer of this shape (batch included) and type, into
 /// float32 `[n, length]`: cells flattened as `[channels, g, g]`. Returns the result's name and
-/// length. The windows are those of PyTorch's adaptive average pooling: cell i of g covers
+/// length. The windows are those of `PyTorch`'s adaptive average pooling: cell i of g covers
 /// floor(i·h/g) up to ceil((i+1)·h/g).
 pub fn pool(
     b: &mut Builder,
@@ -191,7 +192,7 @@ fn cells(b: &mut Builder, map: &str, height: usize, width: usize, g: usize) -> S
     if g == 1 {
         return b.node("GlobalAveragePool", &[map], "cells", vec![]);
     }
-    if height % g == 0 && width % g == 0 {
+    if height.is_multiple_of(g) && width.is_multiple_of(g) {
         let window = [(height / g) as i64, (width / g) as i64];
         let window = vec![
             attribute::ints("kernel_shape", &window),

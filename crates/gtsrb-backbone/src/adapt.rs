@@ -1,0 +1,288 @@
+//! Any ONNX image model as a network that takes pictures as bytes.
+
+use onnx_graph::proto::{ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use onnx_graph::{Builder, Element, Size, attribute, graph, shapes};
+use stage::{Error, Result};
+
+use crate::args::{Layout, Settings};
+use crate::network::{IMAGE, Network};
+
+/// `ImageNet`'s mean and standard deviation on the scale 0 to 1, with which torchvision, timm
+/// and most others train.
+const MEAN: [f64; 3] = [0.485, 0.456, 0.406];
+const STD: [f64; 3] = [0.229, 0.224, 0.225];
+
+/// Puts layout and normalisation in front of the model.
+pub fn network(model: ModelProto, settings: &Settings) -> Result<Network> {
+    let input = image_input(&model)?.clone();
+    let layout = layout(&input, settings)?;
+    check_size(&input, layout, settings.size)?;
+    let element = shapes::element(&input);
+    let scaling = Scaling::new(element, settings)?;
+    let graph = graph(&model).map_err(data)?;
+    let output = graph.output.first().map(|o| o.name.clone());
+    let output = output.ok_or_else(|| Error::data("the model has no output"))?;
+    let features = features(&graph.node, &model, &output);
+    let layers: Vec<String> = graph
+        .node
+        .iter()
+        .flat_map(|n| n.output.iter().filter(|o| !o.is_empty()).cloned())
+        .collect();
+
+    let mut b = Builder::extend(model).map_err(data)?;
+    let pixels = Size::Fixed(settings.size);
+    b.clear_outputs();
+    let moved = b.input(
+        IMAGE,
+        Element::U8,
+        &[Size::Open("n"), pixels, pixels, Size::Fixed(3)],
+    );
+    let name = |tensor: &str| match &moved {
+        Some(moved) if tensor == IMAGE => moved.clone(),
+        _ => tensor.to_owned(),
+    };
+    let prepared = prepare(&mut b, layout, &scaling, element);
+    b.replace_input(&name(&input.name), &prepared);
+    let model = b.finish().map_err(data)?;
+    Ok(Network {
+        model,
+        layers: layers.iter().map(|l| name(l)).collect(),
+        features: name(&features),
+        logits: name(&output),
+        normalisation: scaling.words,
+        size: settings.size,
+    })
+}
+
+fn data(error: impl std::fmt::Display) -> Error {
+    Error::data(error.to_string())
+}
+
+/// The one input that isn't a weight.
+pub fn image_input(model: &ModelProto) -> Result<&ValueInfoProto> {
+    let graph = graph(model).map_err(data)?;
+    let inputs: Vec<&ValueInfoProto> = graph
+        .input
+        .iter()
+        .filter(|i| !graph.initializer.iter().any(|t| t.name == i.name))
+        .collect();
+    match inputs[..] {
+        [input] => Ok(input),
+        _ => Err(Error::data(format!(
+            "the model has {} inputs ({}); wanted is one, the picture",
+            inputs.len(),
+            inputs
+                .iter()
+                .map(|i| i.name.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+        ))),
+    }
+}
+
+/// The layout that the settings or the input's shape say.
+fn layout(input: &ValueInfoProto, settings: &Settings) -> Result<Layout> {
+    let dims = shapes::declared(input);
+    let channels = |at: usize| dims.as_ref().and_then(|d| d.get(at).copied().flatten());
+    if let Some(dims) = dims.as_ref().filter(|d| d.len() != 4) {
+        return Err(Error::data(format!(
+            "the input {} has the shape {}; wanted is a picture, [n, 3, h, w] or [n, h, w, 3]",
+            input.name,
+            show(dims)
+        )));
+    }
+    let found = match (channels(1), channels(3)) {
+        (Some(3), last) if last != Some(3) => Some(Layout::Nchw),
+        (first, Some(3)) if first != Some(3) => Some(Layout::Nhwc),
+        _ => None,
+    };
+    match (settings.layout, found) {
+        (Some(asked), Some(found)) if asked != found => Err(Error::config(format!(
+            "backbone.layout says {asked:?}, but the input {} has the shape {}",
+            input.name,
+            show(&dims.unwrap_or_default())
+        ))),
+        (Some(layout), _) | (None, Some(layout)) => Ok(layout),
+        (None, None) => Err(Error::config(format!(
+            "the shape {} of the input {} doesn't tell where the colours are; say --layout nchw \
+             or --layout nhwc",
+            show(&dims.unwrap_or_default()),
+            input.name
+        ))),
+    }
+}
+
+/// Dimensions as people write them, `?` for open ones.
+pub fn show(dims: &[Option<usize>]) -> String {
+    let dims: Vec<String> = dims
+        .iter()
+        .map(|d| d.map_or_else(|| "?".into(), |d| d.to_string()))
+        .collect();
+    format!("[{}]", dims.join(", "))
+}
+
+/// The side that the model fixes, if it does.
+pub fn fixed_side(input: &ValueInfoProto) -> Option<usize> {
+    let dims = shapes::declared(input)?;
+    match dims[..] {
+        [_, Some(3), Some(h), Some(w)] | [_, Some(h), Some(w), Some(3)] if h == w => Some(h),
+        _ => None,
+    }
+}
+
+fn check_size(input: &ValueInfoProto, layout: Layout, size: usize) -> Result<()> {
+    let dims = shapes::declared(input).unwrap_or_default();
+    let sides = match layout {
+        Layout::Nchw => dims.get(2..4),
+        Layout::Nhwc => dims.get(1..3),
+    };
+    if sides
+        .unwrap_or_default()
+        .iter()
+        .flatten()
+        .all(|&d| d == size)
+    {
+        return Ok(());
+    }
+    Err(Error::data(format!(
+        "the input {} has the shape {}, but backbone.size is {size}; set the size to the \
+         model's, or export the model with open height and width",
+        input.name,
+        show(&dims)
+    )))
+}
+
+/// From bytes to what the model was trained on: (x − mean) · scale per colour.
+struct Scaling {
+    /// Mean and scale in bytes; `None` if the model takes bytes.
+    bytes: Option<([f32; 3], [f32; 3])>,
+    words: String,
+}
+
+impl Scaling {
+    fn new(element: Option<Element>, settings: &Settings) -> Result<Self> {
+        let given = settings.mean.is_some() || settings.std.is_some() || settings.range.is_some();
+        match element {
+            Some(Element::U8) if given => Err(Error::config(
+                "the model takes bytes and normalises them itself; leave backbone.mean, std and \
+                 range away",
+            )),
+            Some(Element::U8) => Ok(Self {
+                bytes: None,
+                words: "inside the model".into(),
+            }),
+            Some(e) if e.is_float() && e != Element::Bf16 => Self::of_floats(settings),
+            other => Err(Error::data(format!(
+                "the model's input is {}; wanted is float32, float16, float64 or uint8",
+                other.map_or("of an unknown type", Element::name)
+            ))),
+        }
+    }
+
+    fn of_floats(settings: &Settings) -> Result<Self> {
+        let range = settings.range.unwrap_or(1.0);
+        if !(range.is_finite() && range > 0.0) {
+            return Err(Error::config(format!(
+                "backbone.range is {range}, must be positive"
+            )));
+        }
+        // On another scale than 0 to 1 the published numbers are multiplied alike.
+        let mean = colours("mean", settings.mean.as_deref(), MEAN.map(|m| m * range))?;
+        let std = colours("std", settings.std.as_deref(), STD.map(|s| s * range))?;
+        if std.iter().any(|&s| s <= 0.0) {
+            return Err(Error::config(format!(
+                "backbone.std is {std:?}, must be positive"
+            )));
+        }
+        if settings.mean.is_none() && settings.std.is_none() {
+            tracing::info!("no mean and std given: ImageNet's are used");
+        }
+        let bytes = (
+            mean.map(|m| (m * 255.0 / range) as f32),
+            std.map(|s| (range / 255.0 / s) as f32),
+        );
+        let words = format!("(x * {range} / 255 - {mean:?}) / {std:?}, RGB");
+        Ok(Self {
+            bytes: Some(bytes),
+            words,
+        })
+    }
+}
+
+fn colours(name: &str, given: Option<&[f64]>, default: [f64; 3]) -> Result<[f64; 3]> {
+    let Some(given) = given else {
+        return Ok(default);
+    };
+    <[f64; 3]>::try_from(given)
+        .ok()
+        .filter(|c| c.iter().all(|v| v.is_finite()))
+        .ok_or_else(|| {
+            let count = given.len();
+            Error::config(format!(
+                "backbone.{name} has {count} numbers, wanted are three: R,G,B"
+            ))
+        })
+}
+
+/// Adds the nodes from `image` to the model's former input; returns the last one's output.
+fn prepare(b: &mut Builder, layout: Layout, scaling: &Scaling, element: Option<Element>) -> String {
+    let mut x = IMAGE.to_owned();
+    let mut dims = vec![3];
+    if layout == Layout::Nchw {
+        let order = vec![attribute::ints("perm", &[0, 3, 1, 2])];
+        x = b.node("Transpose", &[&x], "planes", order);
+        dims.extend([1, 1]);
+    }
+    let cast = |element: Element| vec![attribute::int("to", element as i64)];
+    if let Some((mean, scale)) = &scaling.bytes {
+        x = b.node("Cast", &[&x], "pixels", cast(Element::F32));
+        let mean = b.initializer("pixel_mean", TensorProto::f32(&dims, mean));
+        x = b.node("Sub", &[&x, &mean], "pixels_centred", vec![]);
+        let scale = b.initializer("pixel_scale", TensorProto::f32(&dims, scale));
+        x = b.node("Mul", &[&x, &scale], "pixels_normalised", vec![]);
+    }
+    match element {
+        Some(e) if e != Element::U8 && e != Element::F32 => {
+            b.node("Cast", &[&x], "pixels_cast", cast(e))
+        }
+        // A name of its own even where nothing is to be done.
+        _ if x == IMAGE => b.node("Identity", &[&x], "pixels", vec![]),
+        _ => x,
+    }
+}
+
+/// What the classifier reads: the first input of the last product with constant weights from
+/// which only trivial steps lead to the output. A model without one is tapped at its output.
+fn features(nodes: &[NodeProto], model: &ModelProto, output: &str) -> String {
+    const TRIVIAL: [&str; 9] = [
+        "Add",
+        "Softmax",
+        "LogSoftmax",
+        "Sigmoid",
+        "Identity",
+        "Cast",
+        "Reshape",
+        "Flatten",
+        "Squeeze",
+    ];
+    let initializers = || model.graph.iter().flat_map(|g| &g.initializer);
+    let maker = |name: &String| nodes.iter().find(|n| n.output.first() == Some(name));
+    let constant = |name: &&String| {
+        initializers().any(|t| t.name == **name)
+            || maker(name).is_some_and(|n| n.op_type == "Constant")
+    };
+    let mut tensor = output.to_owned();
+    while let Some(node) = maker(&tensor) {
+        let mut inputs = node.input.iter().filter(|i| !i.is_empty() && !constant(i));
+        let (Some(input), None) = (inputs.next(), inputs.next()) else {
+            break;
+        };
+        match node.op_type.as_str() {
+            "Gemm" | "MatMul" => return input.clone(),
+            op if TRIVIAL.contains(&op) => tensor.clone_from(input),
+            _ => break,
+        }
+    }
+    tracing::info!("the model ends without a Gemm or MatMul: its output {output} is the feature");
+    output.to_owned()
+}

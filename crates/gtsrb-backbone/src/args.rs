@@ -1,0 +1,150 @@
+//! Flags and settings.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use stage::{Common, Error, Result};
+
+/// Turns weights or any ONNX image model into backbone.onnx: bytes in, an embedding out
+#[derive(clap::Parser, Debug)]
+#[command(
+    name = "gtsrb-backbone",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  \
+        gtsrb-backbone --config pipelines/gtsrb.toml --taps block4:6,block7:6\n  \
+        gtsrb-backbone --run runs/mine --weights resnet18.onnx --size 224 --taps /layer3/Relu_output_0:4\n  \
+        gtsrb-backbone describe resnet18.onnx\n\
+        The first writes runs/gtsrb/backbone/backbone.onnx."
+)]
+pub struct Args {
+    /// Flags of every stage.
+    #[command(flatten)]
+    pub common: Common,
+    /// Settings given on the command line.
+    #[command(flatten)]
+    pub flags: Flags,
+    /// Another action than writing the backbone.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+impl AsRef<Common> for Args {
+    fn as_ref(&self) -> &Common {
+        &self.common
+    }
+}
+
+/// Actions besides the stage itself.
+#[derive(clap::Subcommand, Debug)]
+pub enum Command {
+    /// Prints a model's inputs, outputs, preprocessing, size and possible taps
+    Describe {
+        /// A .pth or .onnx file
+        file: PathBuf,
+        /// Pixels of a side of the picture [default: the model's own, or 96]
+        #[arg(long, value_name = "PIXELS")]
+        size: Option<usize>,
+    },
+}
+
+/// Settings given on the command line; they win over the pipeline's file.
+#[derive(clap::Args, Serialize, Debug, Default)]
+pub struct Flags {
+    /// `efficientnet-lite0`, or a .pth or .onnx file
+    #[arg(long, value_name = "NAME|FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
+    /// Pixels of a side of the picture [default: 96]
+    #[arg(long, value_name = "PIXELS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<usize>,
+    /// Layers to read, LAYER:GRID or LAYER:cls [default: what the classifier reads]
+    #[arg(long, value_name = "LAYER:GRID", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taps: Option<Vec<String>>,
+    /// Keep the model's own classifier as the output `logits`
+    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top: Option<bool>,
+    /// Where an ONNX model wants the colours [default: as its input's shape says]
+    #[arg(long, value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layout: Option<Layout>,
+    /// What an ONNX model calls white: 1 or 255 [default: 1]
+    #[arg(long, value_name = "WHITE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range: Option<f64>,
+    /// Subtracted from red, green and blue, on the scale of --range [default: `ImageNet`'s]
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean: Option<Vec<f64>>,
+    /// Divides red, green and blue after that [default: `ImageNet`'s]
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub std: Option<Vec<f64>>,
+}
+
+/// The order of an ONNX model's input.
+#[derive(clap::ValueEnum, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// Batch, colours, height, width.
+    Nchw,
+    /// Batch, height, width, colours.
+    Nhwc,
+}
+
+/// The section `[backbone]` of a pipeline's file.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// A name that set-up fetches, or a file.
+    pub weights: String,
+    /// Pixels of a side of the picture.
+    pub size: usize,
+    /// Layers to read, `LAYER:GRID`; none means what the classifier reads.
+    pub taps: Vec<String>,
+    /// Keep the model's own classifier as the output `logits`.
+    pub top: bool,
+    /// The order of an ONNX model's input.
+    pub layout: Option<Layout>,
+    /// What an ONNX model calls white.
+    pub range: Option<f64>,
+    /// Subtracted from red, green and blue.
+    pub mean: Option<Vec<f64>>,
+    /// Divides red, green and blue after that.
+    pub std: Option<Vec<f64>>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            weights: "efficientnet-lite0".into(),
+            size: 96,
+            taps: Vec::new(),
+            top: false,
+            layout: None,
+            range: None,
+            mean: None,
+            std: None,
+        }
+    }
+}
+
+impl Settings {
+    /// The settings of a run.
+    ///
+    /// # Errors
+    /// [`Config`](stage::Fault::Config) on an unknown key or a number out of range.
+    pub fn from_args(args: &Args) -> Result<Self> {
+        let settings: Self = args.common.settings("backbone", &args.flags)?;
+        if !(8..=2048).contains(&settings.size) {
+            let size = settings.size;
+            return Err(Error::config(format!(
+                "backbone.size is {size}, must be 8 to 2048"
+            )));
+        }
+        Ok(settings)
+    }
+}
