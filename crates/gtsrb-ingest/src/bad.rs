@@ -95,7 +95,7 @@ mod tests {
         let gone = Bad::missing("a", "not there");
         let broken = Bad::new("b", "damaged");
         let fault = |bad: &[Bad]| report(bad, 9, OnError::Fail).unwrap_err().fault();
-        assert_eq!(fault(&[gone.clone()]), Fault::Missing);
+        assert_eq!(fault(std::slice::from_ref(&gone)), Fault::Missing);
         assert_eq!(fault(&[gone.clone(), broken]), Fault::Data);
         assert!(report(&[gone], 9, OnError::Skip).is_ok());
         assert!(report(&[], 9, OnError::Fail).is_ok());

@@ -39,19 +39,7 @@ impl Set {
         bad::report(&bad, listing.total(), settings.on_error)?;
         let own_split = test.is_none();
         let mut test = test.unwrap_or_default();
-        let work = Work {
-            tool: TOOL.to_owned(),
-            version: VERSION.to_owned(),
-            parameters: json!({
-                "layout": listing.layout,
-                "on_error": settings.on_error,
-                "split": own_split.then(|| json!({ "test": settings.test, "seed": settings.seed })),
-            }),
-            inputs: BTreeMap::from([(
-                "source".to_owned(),
-                content(&listing.tables, &train, &test, &bad),
-            )]),
-        };
+        let source = content(&listing.tables, &train, &test, &bad);
         if own_split {
             (train, test) = split::split(train, settings.test, settings.seed);
         }
@@ -66,6 +54,7 @@ impl Set {
         write::sort(&mut train);
         write::sort(&mut test);
         let counters = counters(&listing, &train, &test, &bad);
+        let work = work(&listing, settings, own_split, source);
         Ok(Self {
             classes: listing.classes,
             train,
@@ -74,6 +63,20 @@ impl Set {
             work,
             counters,
         })
+    }
+}
+
+fn work(listing: &Listing, settings: &Settings, own_split: bool, source: Hash) -> Work {
+    let split = own_split.then(|| json!({ "test": settings.test, "seed": settings.seed }));
+    Work {
+        tool: TOOL.to_owned(),
+        version: VERSION.to_owned(),
+        parameters: json!({
+            "layout": listing.layout,
+            "on_error": settings.on_error,
+            "split": split,
+        }),
+        inputs: BTreeMap::from([("source".to_owned(), source)]),
     }
 }
 

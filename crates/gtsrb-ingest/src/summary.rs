@@ -52,48 +52,42 @@ pub fn set_name(train_per_class: &[u64]) -> Value {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (train, test) = (self.counter("train_images"), self.counter("test_images"));
+        let count = |name| self.counter(name);
+        let (train, test) = (count("train_images"), count("test_images"));
         writeln!(
             f,
             "{train} training and {test} test pictures of {} classes",
             self.classes
         )?;
-        match self.set.as_str() {
-            "final" => writeln!(f, "set: GTSRB's final set, the one to compare with")?,
-            "ijcnn" => writeln!(
-                f,
-                "set: the smaller one of the IJCNN 2011 competition, which many papers use; \
-                 results don't compare with those on the final set (39,209 pictures)"
-            )?,
-            _ => writeln!(f, "set: neither GTSRB's final set nor that of IJCNN 2011")?,
-        }
-        let (low, high) = (
-            self.train_per_class.iter().min(),
-            self.train_per_class.iter().max(),
-        );
-        if let (Some(low), Some(high)) = (low, high) {
-            writeln!(
-                f,
-                "per class, training: {low} to {high}: {}",
-                joined(&self.train_per_class)
-            )?;
-            writeln!(f, "per class, test: {}", joined(&self.test_per_class))?;
-        }
+        writeln!(f, "set: {}", set_in_words(&self.set))?;
+        writeln!(f, "per class, training: {}", joined(&self.train_per_class))?;
+        writeln!(f, "per class, test: {}", joined(&self.test_per_class))?;
         writeln!(
             f,
             "exact duplicates: {} within training, {} within test, {} of test in training",
-            self.counter("duplicates_within_train"),
-            self.counter("duplicates_within_test"),
-            self.counter("duplicates_across_splits")
+            count("duplicates_within_train"),
+            count("duplicates_within_test"),
+            count("duplicates_across_splits")
         )?;
-        if self.counter("rejected") > 0 {
+        if count("rejected") > 0 {
             writeln!(
                 f,
                 "left out: {} bad pictures, listed in the manifest",
-                self.counter("rejected")
+                count("rejected")
             )?;
         }
         write!(f, "images: {}", self.images.display())
+    }
+}
+
+fn set_in_words(set: &str) -> &'static str {
+    match set {
+        "final" => "GTSRB's final set, the one to compare with",
+        "ijcnn" => {
+            "the smaller one of the IJCNN 2011 competition, which many papers use; results \
+             don't compare with those on the final set (39,209 pictures)"
+        }
+        _ => "neither GTSRB's final set nor that of the IJCNN 2011 competition",
     }
 }
 

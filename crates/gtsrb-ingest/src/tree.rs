@@ -46,7 +46,13 @@ impl Tree {
     /// [`Missing`](stage::Fault::Missing) without the folder or behind a dangling link,
     /// [`Data`](stage::Fault::Data) for pipes, devices and names that are not UTF-8.
     pub fn open(root: &Path) -> Result<Self> {
-        let canonical = fs::canonicalize(root).map_err(|e| Error::read(root, &e))?;
+        let canonical = fs::canonicalize(root).map_err(|e| {
+            let error = Error::read(root, &e);
+            Error::new(
+                error.fault(),
+                format!("{error}; give the folder with the pictures or the zip archives"),
+            )
+        })?;
         if !canonical.is_dir() {
             return Err(Error::data(format!(
                 "{} is not a folder; give the folder with the pictures or the zip archives",

@@ -1,15 +1,21 @@
 //! Every layout, on real frames where `GTSRB_MINI` names them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "only tests use it"
+)]
 
 mod support;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
 use artifact::images::{Image, ImageSet, Split};
 use image::codecs::jpeg::JpegEncoder;
 use picture::Picture;
-use support::{HEADER, Place, TEST, TRAIN, drawing, mini, official, unpack, write};
+use support::{HEADER, Place, TEST, TRAIN, drawing, mini, official, real_or_drawn, unpack, write};
 
 fn rows(run: &Path, split: Split) -> Vec<Image> {
     let set = ImageSet::open(run).unwrap();
@@ -100,13 +106,7 @@ fn stored_rows_are_those_of_the_source() {
 #[test]
 fn kaggle_gives_the_same_pictures() {
     let place = Place::new();
-    let source = match mini() {
-        Some(mini) => mini,
-        None => {
-            official(&place.path("source"));
-            place.path("source")
-        }
-    };
+    let source = real_or_drawn(&place);
     place.ingest("official", &source, &[]).succeeds();
     let kaggle = place.path("kaggle");
     for (split, part) in [(Split::Train, "Train"), (Split::Test, "Test")] {
@@ -119,10 +119,8 @@ fn kaggle_gives_the_same_pictures() {
             };
             let roi = row.roi;
             let (width, height, label) = (row.width, row.height, row.label);
-            table += &format!(
-                "{width},{height},{},{},{},{},{label},/code/{path}\n",
-                roi.x1, roi.y1, roi.x2, roi.y2
-            );
+            let corners = format!("{},{},{},{}", roi.x1, roi.y1, roi.x2, roi.y2);
+            writeln!(table, "{width},{height},{corners},{label},/code/{path}").unwrap();
             write(&kaggle.join(path), row.bytes);
         }
         write(&kaggle.join(format!("{part}.csv")), table);
@@ -239,13 +237,7 @@ fn other_tools_read_it() {
         return;
     };
     let place = Place::new();
-    let source = match mini() {
-        Some(mini) => mini,
-        None => {
-            official(&place.path("source"));
-            place.path("source")
-        }
-    };
+    let source = real_or_drawn(&place);
     place.ingest("run", &source, &[]).succeeds();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles/read_images.py");
     let output = std::process::Command::new(python)

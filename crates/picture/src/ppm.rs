@@ -43,10 +43,8 @@ fn number(header: &[u8], mut at: usize) -> Result<(u32, usize)> {
     loop {
         match header.get(at) {
             Some(b'#') => {
-                at = header[at..]
-                    .iter()
-                    .position(|&b| b == b'\n')
-                    .map_or(header.len(), |n| at + n)
+                let comment = header[at..].iter().take_while(|&&b| b != b'\n');
+                at += comment.count();
             }
             Some(byte) if byte.is_ascii_whitespace() => at += 1,
             _ => break,

@@ -36,14 +36,15 @@ type Part = BTreeMap<String, String>;
 
 /// Whether the source has this layout.
 pub fn is_here(tree: &Tree) -> bool {
-    [TRAIN_ARCHIVE, TEST_ARCHIVE]
-        .iter()
-        .any(|name| tree.has(name))
+    let (final_part, competition_part) = (TRAIN[0].0, TRAIN[1].0);
+    let is_table = |path: &str| path.contains("/GT-");
+    let archives = [TRAIN_ARCHIVE, TEST_ARCHIVE];
+    archives.iter().any(|name| tree.has(name))
         || tree.paths().any(|path| {
-            [TRAIN[0].0, TEST]
+            [final_part, TEST]
                 .iter()
                 .any(|marker| behind(path, marker).is_some())
-                || is_train(behind(path, TRAIN[1].0))
+                || behind(path, competition_part).is_some_and(|p| is_train(p) && is_table(p))
         })
 }
 
@@ -77,8 +78,8 @@ fn behind<'a>(path: &'a str, marker: &str) -> Option<&'a str> {
 }
 
 /// Whether it is a file in a class's folder.
-fn is_train(path: Option<&str>) -> bool {
-    path.and_then(|path| path.split_once('/'))
+fn is_train(path: &str) -> bool {
+    path.split_once('/')
         .is_some_and(|(class, name)| class_number(class).is_some() && !name.contains('/'))
 }
 
@@ -110,7 +111,7 @@ fn train_part(tree: &Tree) -> Result<(Part, &'static str)> {
     for (marker, dir) in TRAIN {
         let mut part = part(tree, marker)?;
         if marker == TRAIN[1].0 {
-            part.retain(|path, _| is_train(Some(path)));
+            part.retain(|path, _| is_train(path));
         }
         if !part.is_empty() {
             return Ok((part, dir));

@@ -54,14 +54,14 @@ impl Rows {
         }));
         for row in table.rows {
             match find(&row) {
-                Ok(found) => self.add(name, row, found),
+                Ok(found) => self.add(name, &row, found),
                 Err(bad) => self.bad.push(bad),
             }
         }
         Ok(())
     }
 
-    fn add(&mut self, table: &str, row: Row, Found { key, path, class }: Found) {
+    fn add(&mut self, table: &str, row: &Row, Found { key, path, class }: Found) {
         self.named.insert(key.clone());
         if let Some(reason) = wrong_class(row.class, class) {
             self.bad

@@ -1,7 +1,14 @@
 //! Calls the real binary on sources made here.
 #![allow(dead_code, missing_docs, reason = "each test file uses its part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "only tests use it"
+)]
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -149,7 +156,8 @@ pub fn official(root: &Path) {
                 drawing(20 + frame, 16, class * 100 + frame),
             );
             write(&folder.join(&name), picture.to_ppm());
-            table += &format!("{name};{};16;2;2;15;13;{class}\r\n", 20 + frame);
+            let width = 20 + frame;
+            write!(table, "{name};{width};16;2;2;15;13;{class}\r\n").unwrap();
         }
         write(&folder.join(format!("GT-{class:05}.csv")), table);
         for number in [class, class + 2] {
@@ -158,7 +166,7 @@ pub fn official(root: &Path) {
                 &root.join(TEST).join(&name),
                 drawing(18, 18, 1000 + number).to_ppm(),
             );
-            truth += &format!("{name};18;18;3;3;14;14;{class}\r\n");
+            write!(truth, "{name};18;18;3;3;14;14;{class}\r\n").unwrap();
         }
     }
     write(&root.join("GT-final_test.csv"), truth);
@@ -169,4 +177,12 @@ pub fn edit(path: &Path, from: &str, to: &str) {
     let text = fs::read_to_string(path).unwrap();
     assert!(text.contains(from), "{from:?} is not in {}", path.display());
     fs::write(path, text.replacen(from, to, 1)).unwrap();
+}
+
+/// The small real set, or without it a synthetic one in `place`.
+pub fn real_or_drawn(place: &Place) -> PathBuf {
+    mini().unwrap_or_else(|| {
+        official(&place.path("source"));
+        place.path("source")
+    })
 }
