@@ -30,6 +30,7 @@ use collect::Collector;
 use index::Index;
 use pipeline::Pipeline;
 pub use summary::{Extracted, Summary, Verified};
+use why::why;
 
 const TOOL: &str = env!("CARGO_PKG_NAME");
 
@@ -59,11 +60,7 @@ fn extract(args: &Args, settings: &Settings) -> Result<Outcome<Summary>> {
 
     let dir = run.join("embeddings");
     let output = Output::open(&dir)?;
-    let writer = Cache::open(&cache_root(), view.hash())?.lock()?;
-    // Opened again: another process may have added to it before the lock was ours.
-    let mut cache = Cache::open(&cache_root(), view.hash())?;
-    let damaged = cache.drop_damaged()?;
-
+    let (writer, mut cache, damaged) = open_cache(&view)?;
     let current = output.current(&work)?.is_some();
     let index = if current {
         Index::read(&Embedded::open(&run)?)?
@@ -75,19 +72,11 @@ fn extract(args: &Args, settings: &Settings) -> Result<Outcome<Summary>> {
     if current && missing.is_empty() {
         return Ok(Outcome::Current(Summary::Extracted(summary)));
     }
-
-    summary.misses = missing.len();
-    summary.hits = index.len() - missing.len();
-    summary.why = why::why(
-        Manifest::read(&dir, TOOL).ok().as_ref(),
-        &work,
+    let earlier = Manifest::read(&dir, TOOL).ok();
+    summary.miss(
         missing.len(),
+        why(earlier.as_ref(), &work, missing.len(), damaged),
     );
-    if damaged > 0 {
-        summary
-            .why
-            .push(format!("{damaged} damaged parts of the cache were dropped"));
-    }
     if !missing.is_empty() {
         let pipeline = Pipeline::open(&backbone, &view, args.common.threads())?;
         let collector = Collector::new(&mut cache, &writer, view.storage, backbone.dims);
@@ -95,6 +84,16 @@ fn extract(args: &Args, settings: &Settings) -> Result<Outcome<Summary>> {
     }
     commit(output, work, &index, &images, &summary)?;
     Ok(Outcome::Done(Summary::Extracted(summary)))
+}
+
+/// The view's part of the cache, ours to write; also gives how many damaged parts it had,
+/// which are gone.
+fn open_cache(view: &View) -> Result<(Output, Cache, usize)> {
+    let writer = Cache::open(&cache_root(), view.hash())?.lock()?;
+    // Opened again: another process may have added to it before the lock was ours.
+    let mut cache = Cache::open(&cache_root(), view.hash())?;
+    let damaged = cache.drop_damaged()?;
+    Ok((writer, cache, damaged))
 }
 
 /// Computes and stores the `missing` embeddings; gives images a second. What was finished

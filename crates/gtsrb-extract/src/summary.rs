@@ -41,7 +41,7 @@ pub struct Extracted {
 
 impl Extracted {
     /// The summary of a run over `images`, none of which had to be computed.
-    pub fn of(images: usize, dims: usize, view: &View) -> Self {
+    pub(crate) fn of(images: usize, dims: usize, view: &View) -> Self {
         Self {
             images,
             hits: images,
@@ -53,6 +53,13 @@ impl Extracted {
             runtime: view.runtime.clone(),
             images_per_second: 0.0,
         }
+    }
+
+    /// Says that `misses` of them have to be computed, and why.
+    pub(crate) fn miss(&mut self, misses: usize, why: Vec<String>) {
+        self.hits -= misses;
+        self.misses = misses;
+        self.why = why;
     }
 }
 

@@ -111,16 +111,16 @@ impl Comparison {
         let scale = stored
             .clone()
             .fold(f32::MIN_POSITIVE, |most, value| most.max(value.abs()));
-        let most = |most: f64, (new, old): (f32, f32)| {
-            let difference = f64::from((new - old).abs()) / f64::from(scale);
-            // `f64::max` would pass over a NaN.
-            if difference <= most { most } else { difference }
-        };
+        let difference = |(new, old): (f32, f32)| f64::from((new - old).abs()) / f64::from(scale);
         let values = computed.iter().copied().map(rounded);
-        let difference = values.zip(stored).fold(0.0, most);
+        // A NaN would be lost in `max`, and equals nothing.
+        let differences = values.zip(stored).map(difference);
+        let difference = differences
+            .map(|d| if d.is_nan() { f64::INFINITY } else { d })
+            .fold(0.0, f64::max);
         self.rows += 1;
         self.identical += usize::from(difference == 0.0);
-        if !(difference <= TOLERANCE) {
+        if difference > TOLERANCE {
             self.wrong.push(path.to_owned());
         }
         self.largest = if difference <= self.largest {

@@ -3,20 +3,24 @@
 use artifact::{Manifest, Work};
 use serde_json::{Map, Value};
 
-/// What changed since `earlier`, the run's last extraction: a line a reason.
-pub fn why(earlier: Option<&Manifest>, work: &Work, misses: usize) -> Vec<String> {
+/// Why there are `misses`: what changed since `earlier`, the run's last extraction, and how
+/// many parts of the cache were `damaged`; a line a reason.
+pub fn why(earlier: Option<&Manifest>, work: &Work, misses: usize, damaged: usize) -> Vec<String> {
     if misses == 0 {
         return Vec::new();
     }
-    let Some(earlier) = earlier else {
-        return vec!["first extraction of this run".to_owned()];
+    let mut reasons = match earlier {
+        None => vec!["first extraction of this run".to_owned()],
+        Some(earlier) => changes(&earlier.work.parameters, &work.parameters),
     };
-    let mut reasons = changes(&earlier.work.parameters, &work.parameters);
-    if earlier.work.inputs.get("images") != work.inputs.get("images") {
+    if earlier.is_some_and(|e| e.work.inputs.get("images") != work.inputs.get("images")) {
         reasons.push("the images changed".to_owned());
     }
+    if damaged > 0 {
+        reasons.push(format!("{damaged} damaged parts of the cache were dropped"));
+    }
     if reasons.is_empty() {
-        reasons.push("the cache lacked them, or a part of it was damaged".to_owned());
+        reasons.push("the cache no longer held them".to_owned());
     }
     reasons
 }
