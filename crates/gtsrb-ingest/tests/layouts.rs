@@ -104,6 +104,21 @@ fn stored_rows_are_those_of_the_source() {
 }
 
 #[test]
+fn the_competitions_folders_are_read() {
+    let place = Place::new();
+    let source = place.path("source/deeper");
+    official(&source);
+    fs::rename(source.join(TRAIN), source.join("GTSRB/Training")).unwrap();
+    place.ingest("run", &place.path("source"), &[]).succeeds();
+    let train = rows(&place.path("run"), Split::Train);
+    assert_eq!(train[0].path, "GTSRB/Training/00000/00000_00000.ppm");
+    assert_eq!(
+        (train.len(), train[0].track.as_deref()),
+        (12, Some("00000_00000"))
+    );
+}
+
+#[test]
 fn kaggle_gives_the_same_pictures() {
     let place = Place::new();
     let source = real_or_drawn(&place);
