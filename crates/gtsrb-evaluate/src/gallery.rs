@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use artifact::embeddings::{Row, key};
+use artifact::embeddings::Row;
 use artifact::images::{Image, ImageSet, Split};
 use image::RgbImage;
 use image::imageops::{FilterType, resize};
@@ -34,7 +34,7 @@ pub fn gallery(
     count: usize,
 ) -> Result<Vec<Mistake>> {
     let chosen = worst(scored, count);
-    let mut pictures = load(images, rows, &chosen)?;
+    let mut pictures = load(images, &chosen)?;
     let mistake = |&row: &usize| {
         let picture = pictures.remove(&row)?;
         Some(Mistake {
@@ -62,7 +62,7 @@ fn worst(scored: &[Scored], count: usize) -> Vec<usize> {
 }
 
 /// The pictures of the test images whose numbers are `chosen`.
-fn load(images: &ImageSet, rows: &[Row], chosen: &[usize]) -> Result<BTreeMap<usize, String>> {
+fn load(images: &ImageSet, chosen: &[usize]) -> Result<BTreeMap<usize, String>> {
     let mut found = BTreeMap::new();
     let mut first = 0;
     for batch in images.batches(Split::Test) {
@@ -75,14 +75,7 @@ fn load(images: &ImageSet, rows: &[Row], chosen: &[usize]) -> Result<BTreeMap<us
             .iter()
             .filter(|row| (first..first + batch.len()).contains(*row))
         {
-            let image = &batch[row - first];
-            if key(image) != rows[row].key {
-                return Err(Error::data(format!(
-                    "image {} is not the one that was embedded in its place: run gtsrb-extract again",
-                    image.path
-                )));
-            }
-            found.insert(row, address(image)?);
+            found.insert(row, address(&batch[row - first])?);
         }
         first += batch.len();
     }

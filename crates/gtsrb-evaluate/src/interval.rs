@@ -61,7 +61,7 @@ fn resample(scored: &[Scored], index: u64) -> Vec<Scored> {
         .collect()
 }
 
-/// Linear interpolation between order statistics, as NumPy's default.
+/// Linear interpolation between order statistics, the default of `numpy.percentile`.
 fn percentile(sorted: &[f64], share: f64) -> f64 {
     let place = share * (sorted.len() - 1) as f64;
     let (low, part) = (place.floor() as usize, place.fract());

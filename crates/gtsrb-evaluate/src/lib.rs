@@ -54,7 +54,7 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
     };
     let logits = model.logits(sources.embeddings(&rows)?.view());
     let probabilities = probabilities(logits, head.temperature);
-    let scored = score_all(&labels, probabilities.view());
+    let scored = score_all(&labels, &probabilities);
     let metrics = measure(&scored, &head.classes);
 
     let figures = Figures::draw(&metrics, &training);

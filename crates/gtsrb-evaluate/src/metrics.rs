@@ -1,7 +1,7 @@
 //! The numbers: from labels and probabilities to accuracy, calibration and the
 //! confusion matrix, each with its definition.
 
-use ndarray::ArrayView2;
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::interval::{bootstrap, wilson};
@@ -132,11 +132,14 @@ impl Scored {
 /// Scores one row of probabilities. `label` must be a column of `row`.
 fn score(label: usize, row: &[f32]) -> Scored {
     let own = row[label];
-    let before = |(class, p): (usize, &f32)| *p > own || (*p == own && class < label);
+    let before = |(class, p): (usize, &f32)| {
+        let order = p.total_cmp(&own);
+        order.is_gt() || (order.is_eq() && class < label)
+    };
     let rank = row
         .iter()
         .enumerate()
-        .filter(|&(class, p)| before((class, p)))
+        .filter(|&entry| before(entry))
         .count();
     let mut predicted = 0;
     for (class, p) in row.iter().enumerate() {
@@ -156,7 +159,7 @@ fn score(label: usize, row: &[f32]) -> Scored {
 /// Scores every image: `labels[i]` is the true class of row `i` of `probabilities`
 /// (`[images, classes]`).
 #[must_use]
-pub fn score_all(labels: &[usize], probabilities: ArrayView2<f32>) -> Vec<Scored> {
+pub fn score_all(labels: &[usize], probabilities: &Array2<f32>) -> Vec<Scored> {
     let rows = probabilities.rows().into_iter();
     labels
         .iter()

@@ -36,7 +36,7 @@ fn asymmetric_matrix_has_hand_computed_precision_and_recall() {
         (2, 2),
     ];
     let (labels, p) = certain(&pairs, 3);
-    let m = measure(&score_all(&labels, p.view()), &names(3));
+    let m = measure(&score_all(&labels, &p), &names(3));
     assert_eq!(
         m.confusion_true_by_predicted,
         [[3, 1, 0], [0, 2, 2], [0, 0, 1]]
@@ -65,7 +65,7 @@ fn asymmetric_matrix_has_hand_computed_precision_and_recall() {
 #[test]
 fn class_without_images_has_no_recall_and_is_left_out() {
     let (labels, p) = certain(&[(0, 0), (0, 3), (1, 1)], 4);
-    let m = measure(&score_all(&labels, p.view()), &names(4));
+    let m = measure(&score_all(&labels, &p), &names(4));
     assert_eq!(
         (m.classes[2].recall, m.classes[2].precision, m.classes[2].f1),
         (None, None, None)
@@ -79,23 +79,23 @@ fn class_without_images_has_no_recall_and_is_left_out() {
 
 #[test]
 fn clips_the_loss_of_a_certain_mistake() {
-    let scored = score_all(&[1], array![[1.0_f32, 0.0]].view());
+    let scored = score_all(&[1], &array![[1.0_f32, 0.0]]);
     close(scored[0].loss, 52.0 * std::f64::consts::LN_2);
 }
 
 #[test]
 fn ties_go_to_the_lower_class() {
     let p = array![[0.25_f32, 0.25, 0.25, 0.25]];
-    assert_eq!(score_all(&[0], p.view())[0].rank, 0);
-    assert_eq!(score_all(&[2], p.view())[0].rank, 2);
-    assert_eq!(score_all(&[2], p.view())[0].predicted, 0);
+    assert_eq!(score_all(&[0], &p)[0].rank, 0);
+    assert_eq!(score_all(&[2], &p)[0].rank, 2);
+    assert_eq!(score_all(&[2], &p)[0].predicted, 0);
 }
 
 #[test]
 fn calibration_error_of_two_bins_by_hand() {
     // 0.9 twice with one hit: |1 - 1.8|; 0.6 (= 9 fifteenths) once, a hit: |1 - 0.6|.
     let p = array![[0.9_f32, 0.1], [0.9, 0.1], [0.4, 0.6]];
-    let m = measure(&score_all(&[0, 1, 1], p.view()), &names(2));
+    let m = measure(&score_all(&[0, 1, 1], &p), &names(2));
     assert!((m.ece - (0.8 + 0.4) / 3.0).abs() < 1e-7);
 }
 
@@ -120,7 +120,7 @@ proptest! {
 
     #[test]
     fn values_are_bounded_and_inside_their_intervals((labels, p) in samples()) {
-        let m = measure(&score_all(&labels, p.view()), &names(p.ncols()));
+        let m = measure(&score_all(&labels, &p), &names(p.ncols()));
         let total: u64 = m.confusion_true_by_predicted.iter().flatten().sum();
         prop_assert_eq!(total, labels.len() as u64);
         prop_assert!(m.top1 <= m.top5);
@@ -137,11 +137,11 @@ proptest! {
 
     #[test]
     fn order_of_images_does_not_matter((labels, p) in samples()) {
-        let forward = measure(&score_all(&labels, p.view()), &names(p.ncols()));
+        let forward = measure(&score_all(&labels, &p), &names(p.ncols()));
         let turned: Vec<usize> = labels.iter().rev().copied().collect();
         let mut flipped = p.clone();
         flipped.invert_axis(ndarray::Axis(0));
-        let backward = measure(&score_all(&turned, flipped.view()), &names(p.ncols()));
+        let backward = measure(&score_all(&turned, &flipped), &names(p.ncols()));
         prop_assert_eq!(&forward.classes, &backward.classes);
         prop_assert_eq!(
             &forward.confusion_true_by_predicted, &backward.confusion_true_by_predicted);

@@ -29,7 +29,7 @@ impl Sources {
     ///
     /// # Errors
     /// [`Missing`](stage::Fault::Missing) naming the stage to run first,
-    /// [`Data`](stage::Fault::Data) without test images.
+    /// [`Data`](stage::Fault::Data) without test images or with embeddings of others.
     pub fn open(run: &Path) -> Result<Self> {
         let images = ImageSet::open(run)?;
         if images.count(Split::Test) == 0 {
@@ -39,6 +39,14 @@ impl Sources {
             )));
         }
         let embedded = Embedded::open(run)?;
+        let read = embedded.manifest().work.inputs.get("images");
+        if read != Some(&images.manifest().content()) {
+            return Err(Error::data(format!(
+                "{} is of other images than {}: run gtsrb-extract again",
+                run.join("embeddings").display(),
+                run.join("images").display()
+            )));
+        }
         let model = Manifest::read(&run.join("model"), TRAIN)?;
         Ok(Self {
             run: run.to_owned(),
@@ -123,12 +131,6 @@ impl Sources {
     /// The rows of the test images and their true classes, checked.
     pub fn test_rows(&self) -> Result<(Vec<Row>, Vec<usize>)> {
         let rows = self.embedded.rows(Split::Test)?;
-        let (found, wanted) = (rows.len() as u64, self.images.count(Split::Test));
-        if found != wanted {
-            return Err(Error::data(format!(
-                "{found} test embeddings, {wanted} test images: run gtsrb-extract again"
-            )));
-        }
         let labels = rows
             .iter()
             .map(|row| self.label(row))

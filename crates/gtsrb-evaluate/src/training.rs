@@ -11,9 +11,13 @@ use stage::{Error, Result};
 pub struct Training {
     /// The chosen penalty.
     pub lambda: f64,
+    /// How it was chosen.
+    pub choice: String,
+    /// Divides the logits.
+    pub temperature: f64,
     /// The penalties tried.
     pub path: Vec<Trial>,
-    /// Objective of the final fit, at the start and after each iteration.
+    /// Objective of the final fit on everything, at the start and after each iteration.
     pub losses: Vec<f64>,
     /// How training went, in words.
     pub diagnosis: Vec<String>,
@@ -32,6 +36,31 @@ pub struct Trial {
     pub train_loss: f64,
     /// Log-loss on the validation part.
     pub validation_loss: f64,
+    /// Log-loss on the validation part with the temperature that fits it best.
+    pub calibrated_loss: f64,
+    /// Objective on the training part, at the start and after each iteration.
+    pub losses: Vec<f64>,
+    /// The validation part during the fit.
+    pub validation_curve: Vec<Look>,
+}
+
+/// The validation part during a fit.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Look {
+    /// Iterations made.
+    pub iteration: usize,
+    /// Log-loss.
+    pub loss: f64,
+}
+
+impl Training {
+    /// The trial of the chosen penalty.
+    #[must_use]
+    pub fn chosen(&self) -> Option<&Trial> {
+        self.path
+            .iter()
+            .find(|t| t.lambda.to_bits() == self.lambda.to_bits())
+    }
 }
 
 /// Reads `model/training.json` in the folder `model`.

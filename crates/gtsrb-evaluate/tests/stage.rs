@@ -1,5 +1,7 @@
 //! The stage through its binary, on synthetic runs.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
 mod fixture;
 
 use std::process::{Command, Output};
@@ -174,6 +176,22 @@ fn damaged_inputs_are_refused() {
         std::fs::write(&path, bytes).unwrap();
         refused(&fixture, &fixture.evaluate(&[]), 65, &[file, stage]);
     }
+}
+
+#[test]
+fn embeddings_of_other_images_are_refused() {
+    let fixture = Fixture::new(&Shape::default());
+    fixture.images(&Shape {
+        folder: "Other",
+        images: 12,
+        ..Shape::default()
+    });
+    refused(
+        &fixture,
+        &fixture.evaluate(&[]),
+        65,
+        &["other images", "gtsrb-extract"],
+    );
 }
 
 #[test]

@@ -112,6 +112,17 @@ pub struct Curve<'a> {
     pub points: Vec<(f64, f64)>,
 }
 
+impl<'a> Curve<'a> {
+    /// A curve.
+    pub fn new(name: &'a str, class: &'a str, points: Vec<(f64, f64)>) -> Self {
+        Self {
+            name,
+            class,
+            points,
+        }
+    }
+}
+
 /// Where a panel is and what its axes say.
 pub struct Panel<'a> {
     /// Left, top, width and height of the plotting area.
@@ -138,9 +149,9 @@ impl Panel<'_> {
                 self.dots(svg, curve);
             }
             let [left, top, _, height] = self.area;
-            let (x, y) = (left + 120.0 * i as f64, top + height + 52.0);
-            svg.path(&class, &[(x, y - 4.0), (x + 22.0, y - 4.0)]);
-            svg.text("", (x + 28.0, y), curve.name);
+            let (x, y) = (left + 98.0 * i as f64, top + height + 52.0);
+            svg.path(&class, &[(x, y - 4.0), (x + 18.0, y - 4.0)]);
+            svg.text("", (x + 23.0, y), curve.name);
         }
     }
 

@@ -30,7 +30,7 @@ impl Plan {
         Self {
             classes,
             cell,
-            left: 56.0 + letter * longest.unwrap_or(0) as f64,
+            left: (56.0 + letter * longest.unwrap_or(0) as f64).max(110.0),
             top: 62.0,
         }
     }
@@ -53,11 +53,14 @@ impl Plan {
 #[must_use]
 pub fn confusion(metrics: &Metrics) -> String {
     let plan = Plan::new(metrics);
-    let width = plan.left + plan.side().max(330.0) + 16.0;
+    let width = plan.left + plan.side().max(440.0) + 16.0;
     let height = plan.top + plan.side() + 52.0;
-    let title = "Confusion matrix: rows are true classes, columns are predicted classes";
-    let mut svg = Svg::new(width, height, title);
-    svg.text("title", (plan.left, 18.0), title);
+    let mut svg = Svg::new(
+        width,
+        height,
+        "Confusion matrix: true classes by predicted classes",
+    );
+    svg.text("title", (plan.left, 18.0), "Confusion matrix");
     grid(&mut svg, &plan);
     labels(&mut svg, &plan, metrics);
     cells(&mut svg, &plan, metrics);
@@ -93,16 +96,14 @@ fn labels(svg: &mut Svg, plan: &Plan, metrics: &Metrics) {
     for class in metrics.classes.iter().filter(|c| c.class % every == 0) {
         let (x, y) = plan.corner(class.class, class.class);
         let middle = plan.cell / 2.0;
-        let name = format!("{}  {}", shorten(&class.name, NAME), class.class);
-        svg.text(
-            &format!("end {size}"),
-            (plan.left - 6.0, y + middle + 3.5),
-            &name,
-        );
+        let (name, number) = (shorten(&class.name, NAME), class.class.to_string());
+        let (end, baseline) = (format!("end {size}"), y + middle + 3.5);
+        svg.text(&end, (plan.left - 26.0, baseline), &name);
+        svg.text(&end, (plan.left - 6.0, baseline), &number);
         svg.text(
             &format!("mid {size}"),
             (x + middle, plan.top - 6.0),
-            &class.class.to_string(),
+            &number,
         );
     }
     svg.text("soft", (plan.left, plan.top - 24.0), "predicted class →");
@@ -127,7 +128,7 @@ fn cells(svg: &mut Svg, plan: &Plan, metrics: &Metrics) {
             let (x, y) = plan.corner(row, column);
             let inside = [x + 0.5, y + 0.5, plan.cell - 1.0, plan.cell - 1.0];
             svg.rect(class, inside, opacity, &tip(metrics, row, column, share));
-            if row != column && plan.cell >= 14.0 {
+            if plan.cell >= if row == column { 28.0 } else { 14.0 } {
                 let size = if plan.cell < 20.0 { "tiny" } else { "" };
                 let ink = if opacity > DARK { "light" } else { "" };
                 let at = (x + plan.cell / 2.0, y + plan.cell / 2.0 + 3.0);

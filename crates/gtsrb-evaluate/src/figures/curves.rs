@@ -1,4 +1,4 @@
-//! Training in pictures: what the penalty does, and how the final fit went.
+//! Training in pictures: what the penalty does, and how the fits went.
 
 use super::axis::{Axis, Curve, Panel};
 use super::svg::Svg;
@@ -7,58 +7,57 @@ use crate::training::{Training, Trial};
 const AREA: [f64; 2] = [270.0, 200.0];
 const TOP: f64 = 44.0;
 
-/// Draws three panels: accuracy along the λ path, loss along the λ path, and the
-/// objective by iteration of the final fit.
+/// Points of a curve.
+type Points = Vec<(f64, f64)>;
+
+/// Draws three panels: accuracy along the λ path, log-loss along the λ path, and the
+/// losses by iteration at the chosen λ and in the final fit.
 #[must_use]
 pub fn curves(training: &Training) -> String {
-    let title = "Training curves";
-    let mut svg = Svg::new(1040.0, TOP + AREA[1] + 70.0, title);
-    let left = |panel: u8| 52.0 + 352.0 * f64::from(panel);
-    let place = |panel: u8| [left(panel), TOP, AREA[0], AREA[1]];
-    path_panel(
-        &mut svg,
-        place(0),
-        training,
-        "Accuracy by penalty λ",
-        |t| (t.train_accuracy, t.validation_accuracy),
-    );
-    path_panel(
-        &mut svg,
-        place(1),
-        training,
-        "Log-loss by penalty λ",
-        |t| (t.train_loss, t.validation_loss),
-    );
-    fit_panel(&mut svg, place(2), training);
+    let mut svg = Svg::new(1040.0, TOP + AREA[1] + 88.0, "Training curves");
+    let place = |panel: u8| [52.0 + 352.0 * f64::from(panel), TOP, AREA[0], AREA[1]];
+    accuracy(&mut svg, place(0), training);
+    loss(&mut svg, place(1), training);
+    iterations(&mut svg, place(2), training);
     svg.finish()
 }
 
-fn path_panel(
-    svg: &mut Svg,
-    area: [f64; 4],
-    training: &Training,
-    title: &str,
-    pick: impl Fn(&Trial) -> (f64, f64),
-) {
-    let mut trials: Vec<&Trial> = training.path.iter().collect();
-    trials.sort_by(|a, b| a.lambda.total_cmp(&b.lambda));
-    let points = |which: fn((f64, f64)) -> f64| -> Vec<(f64, f64)> {
-        trials.iter().map(|t| (t.lambda, which(pick(t)))).collect()
-    };
+/// A value of every trial, by λ.
+fn along(training: &Training, value: fn(&Trial) -> f64) -> Points {
+    let mut points: Points = training.path.iter().map(|t| (t.lambda, value(t))).collect();
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    points
+}
+
+fn accuracy(svg: &mut Svg, area: [f64; 4], training: &Training) {
     let curves = [
-        Curve {
-            name: "training",
-            class: "good",
-            points: points(|p| p.0),
-        },
-        Curve {
-            name: "validation",
-            class: "bad",
-            points: points(|p| p.1),
-        },
+        Curve::new("training", "good", along(training, |t| t.train_accuracy)),
+        Curve::new(
+            "validation",
+            "bad",
+            along(training, |t| t.validation_accuracy),
+        ),
     ];
-    let y = Axis::even(curves.iter().flat_map(|c| c.points.iter().map(|p| p.1)));
-    let x = Axis::log(trials.iter().map(|t| t.lambda));
+    path_panel(svg, area, "Accuracy by penalty λ", training.lambda, &curves);
+}
+
+fn loss(svg: &mut Svg, area: [f64; 4], training: &Training) {
+    let curves = [
+        Curve::new("training", "good", along(training, |t| t.train_loss)),
+        Curve::new("validation", "bad", along(training, |t| t.validation_loss)),
+        Curve::new(
+            "with temperature",
+            "bad dash",
+            along(training, |t| t.calibrated_loss),
+        ),
+    ];
+    path_panel(svg, area, "Log-loss by penalty λ", training.lambda, &curves);
+}
+
+fn path_panel(svg: &mut Svg, area: [f64; 4], title: &str, chosen: f64, curves: &[Curve]) {
+    let values =
+        |pick: fn(&(f64, f64)) -> f64| curves.iter().flat_map(move |c| c.points.iter().map(pick));
+    let (x, y) = (Axis::log(values(|p| p.0)), Axis::even(values(|p| p.1)));
     let panel = Panel {
         area,
         title,
@@ -66,30 +65,42 @@ fn path_panel(
         x,
         y,
     };
-    panel.draw(svg, &curves);
-    panel.mark(svg, training.lambda, "chosen");
+    panel.draw(svg, curves);
+    panel.mark(svg, chosen, "chosen");
 }
 
-fn fit_panel(svg: &mut Svg, area: [f64; 4], training: &Training) {
-    let points: Vec<_> = training
-        .losses
-        .iter()
-        .enumerate()
-        .map(|(i, loss)| (i as f64, *loss))
-        .collect();
-    let panel = Panel {
-        area,
-        title: "Objective of the final fit",
-        under: "iteration",
-        x: Axis::even(points.iter().map(|p| p.0)),
-        y: Axis::log(points.iter().map(|p| p.1)),
+fn iterations(svg: &mut Svg, area: [f64; 4], training: &Training) {
+    let numbered = |losses: &[f64]| -> Points {
+        losses
+            .iter()
+            .enumerate()
+            .map(|(i, loss)| (i as f64, *loss))
+            .collect()
     };
-    panel.draw(
-        svg,
-        &[Curve {
-            name: "training loss + penalty",
-            class: "good",
-            points,
-        }],
-    );
+    let mut curves = Vec::new();
+    if let Some(trial) = training.chosen() {
+        let looks = trial
+            .validation_curve
+            .iter()
+            .map(|look| (look.iteration as f64, look.loss));
+        curves.push(Curve::new("objective", "good", numbered(&trial.losses)));
+        curves.push(Curve::new("validation", "bad", looks.collect()));
+    }
+    curves.push(Curve::new(
+        "final fit",
+        "third dash",
+        numbered(&training.losses),
+    ));
+    let values =
+        |pick: fn(&(f64, f64)) -> f64| curves.iter().flat_map(move |c| c.points.iter().map(pick));
+    let (x, y) = (Axis::even(values(|p| p.0)), Axis::log(values(|p| p.1)));
+    let title = "Loss by iteration at the chosen λ";
+    Panel {
+        area,
+        title,
+        under: "iteration",
+        x,
+        y,
+    }
+    .draw(svg, &curves);
 }
