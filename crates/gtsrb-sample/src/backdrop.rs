@@ -210,7 +210,10 @@ impl Surface {
         let (column, row) = ((x * 2.3).floor() as i32, (y * 3.1).floor() as i32);
         let channel = |c: u32| lattice(self.seed ^ (c * 77), column, row);
         let shade = 0.6 + 0.8 * noise(self.seed, x * 6.0, y * 6.0);
-        std::array::from_fn(|c| self.colour[c] * shade * (0.2 + 2.0 * channel(c as u32)))
+        let bright = 2.0 * channel(3) * channel(3);
+        std::array::from_fn(|c| {
+            self.colour[c] * shade * (0.1 + bright * (0.7 + 0.6 * channel(c as u32)))
+        })
     }
 }
 

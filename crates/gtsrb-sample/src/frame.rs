@@ -40,7 +40,7 @@ pub fn draw(texture: &Texture, scene: &Scene, way: f32, random: &mut Random) -> 
     let shake = place.scale * moment.shake;
     let exposure = expose(texture, scene, &moment, &place)
         .smeared(motion[0] * shake, motion[1] * shake)
-        .blurred(defocus[0] + defocus[1] * place.scale);
+        .blurred((defocus[0] + defocus[1] * place.scale) * moment.focus);
     Frame {
         width: place.width,
         height: place.height,
@@ -49,8 +49,8 @@ pub fn draw(texture: &Texture, scene: &Scene, way: f32, random: &mut Random) -> 
     }
 }
 
-/// Cuts the picture around the sign with the benchmark's border, a little uneven, because
-/// people drew the boxes.
+/// Cuts the picture around the sign with the benchmark's border, a little uneven, and draws
+/// the box as people do: not quite where the sign ends.
 fn place(texture: &Texture, moment: &Moment, random: &mut Random) -> Placement {
     let projection = moment.turn.project();
     let [left, top, right, bottom] = projection.bounds(&texture.outline);
@@ -64,12 +64,14 @@ fn place(texture: &Texture, moment: &Moment, random: &mut Random) -> Placement {
         (height * scale + above + below).ceil() as usize,
     ];
     let middle = [before - left * scale, above - top * scale];
-    // A box that ends in a pixel holds it.
+    // Far less than the border, so the box stays inside the picture.
+    let slip = 0.2 + 0.006 * moment.size;
+    let mut edge = |at: f32| (at + slip * random.normal()).max(0.0) as usize;
     let roi = [
-        before as usize,
-        above as usize,
-        (before + width * scale) as usize,
-        (above + height * scale) as usize,
+        edge(before),
+        edge(above),
+        edge(before + width * scale),
+        edge(above + height * scale),
     ];
     Placement {
         width: picture[0],
@@ -85,7 +87,7 @@ fn expose(texture: &Texture, scene: &Scene, moment: &Moment, place: &Placement) 
     let mut light = Vec::with_capacity(place.width * place.height);
     for y in 0..place.height {
         for x in 0..place.width {
-            let seen = look(texture, scene, place, x as f32, y as f32);
+            let seen = look(texture, scene, moment, place, [x as f32, y as f32]);
             let exposed =
                 |c: usize| (seen[c] * scene.light.tint[c] + scene.light.veil) * moment.exposure;
             light.push(std::array::from_fn(exposed));
@@ -99,7 +101,14 @@ fn expose(texture: &Texture, scene: &Scene, moment: &Moment, place: &Placement) 
 }
 
 /// The light of the pixel whose corner is at (x, y): backdrop, post, sign, leaves before it.
-fn look(texture: &Texture, scene: &Scene, place: &Placement, x: f32, y: f32) -> Light {
+fn look(
+    texture: &Texture,
+    scene: &Scene,
+    moment: &Moment,
+    place: &Placement,
+    pixel: [f32; 2],
+) -> Light {
+    let [x, y] = pixel;
     let [u, v] = place.to_sign.apply(x + 0.5, y + 0.5);
     let (bright, dim) = (scene.light.sign, scene.light.behind);
     let behind = match scene.backdrop.post(u, v) {
@@ -107,10 +116,12 @@ fn look(texture: &Texture, scene: &Scene, place: &Placement, x: f32, y: f32) -> 
         None => {
             let [middle_x, middle_y] = place.middle;
             let (across, down) = ((x - middle_x) / place.scale, (y - middle_y) / place.scale);
+            let [slide_x, slide_y] = moment.slide;
+            let (x, y) = (across * moment.zoom + slide_x, down * moment.zoom + slide_y);
             scene
                 .backdrop
-                .light(across, down)
-                .map(|channel| channel * dim)
+                .light(x, y)
+                .map(|channel| channel * dim * moment.behind)
         }
     };
     let texel = gather(texture, place, x, y);

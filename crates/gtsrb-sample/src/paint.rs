@@ -49,22 +49,22 @@ struct Leaves {
 impl Paint {
     /// A random state; most signs are clean.
     pub fn draw(random: &mut Random) -> Self {
-        let fade = if random.chance(0.3) {
-            random.range(0.15, 0.6)
+        let fade = if random.chance(0.25) {
+            random.range(0.1, 0.4)
         } else {
             0.0
         };
-        let dirt = if random.chance(0.35) {
-            random.range(0.2, 0.7)
+        let dirt = if random.chance(0.2) {
+            random.range(0.1, 0.4)
         } else {
             0.0
         };
         Self {
             fade,
             dirt,
-            sticker: random.chance(0.12).then(|| Sticker::draw(random)),
+            sticker: random.chance(0.06).then(|| Sticker::draw(random)),
             shadow: Shadow::draw(random),
-            leaves: random.chance(0.14).then(|| Leaves::draw(random)),
+            leaves: random.chance(0.05).then(|| Leaves::draw(random)),
             seed: random.bits(),
         }
     }
@@ -124,14 +124,14 @@ impl Sticker {
 
 impl Shadow {
     fn draw(random: &mut Random) -> Self {
-        let depth = random.range(0.4, 0.85);
-        match random.below(10) {
-            0 | 1 => Self::Edge {
+        let depth = random.range(0.3, 0.7);
+        match random.below(14) {
+            0 => Self::Edge {
                 normal: [random.range(-1.0, 1.0), random.range(-1.0, 1.0)],
                 offset: random.range(-0.2, 0.2),
                 depth,
             },
-            2 | 3 => Self::Dapple {
+            1 => Self::Dapple {
                 grain: random.range(3.0, 7.0),
                 depth,
             },
@@ -160,7 +160,7 @@ impl Leaves {
         let side = [[-0.45, 0.0], [0.45, 0.0], [0.0, -0.45], [0.0, 0.45]][random.below(4) as usize];
         Self {
             middle: side.map(|x| x + random.range(-0.15, 0.15)),
-            reach: random.range(0.3, 0.6),
+            reach: random.range(0.25, 0.45),
             colour: [
                 random.range(0.03, 0.1),
                 random.range(0.06, 0.14),

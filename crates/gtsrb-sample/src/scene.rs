@@ -25,7 +25,7 @@ pub struct Lighting {
     pub tint: [f32; 3],
     /// Added everywhere by haze or a dirty windscreen.
     pub veil: f32,
-    /// Relative change from the first frame to the last.
+    /// Relative change of the light from the first frame to the last.
     drift: f32,
 }
 
@@ -47,6 +47,8 @@ struct Drive {
     turn: Turn,
     /// How much further the sign has turned away in the last frame.
     pass: f32,
+    /// Sign widths that the backdrop slides sideways behind the sign.
+    slide: f32,
 }
 
 /// What differs between the frames of a track.
@@ -58,6 +60,13 @@ pub struct Moment {
     pub exposure: f32,
     /// Factor on the movement.
     pub shake: f32,
+    /// Factor on the blur.
+    pub focus: f32,
+    /// How far the backdrop has slid behind the sign, and what factor of it a sign hides.
+    pub slide: [f32; 2],
+    pub zoom: f32,
+    /// Factor on the backdrop's light: clouds, trees along the road.
+    pub behind: f32,
 }
 
 /// The largest sign, in pixels.
@@ -80,17 +89,22 @@ impl Scene {
         let drive = &self.drive;
         // At constant speed the distance falls evenly and the size grows as its inverse.
         let size = drive.first / (1.0 - (1.0 - 1.0 / drive.growth) * way);
-        let wobble = 0.008;
+        // The car leans in bends and nods on bumps.
         let turn = Turn {
-            roll: drive.turn.roll + wobble * random.normal(),
-            yaw: drive.turn.yaw + drive.pass * way * way + wobble * random.normal(),
-            pitch: drive.turn.pitch + wobble * random.normal(),
+            roll: drive.turn.roll + 0.01 * random.normal(),
+            yaw: drive.turn.yaw + drive.pass * way * way + 0.02 * random.normal(),
+            pitch: drive.turn.pitch + 0.01 * random.normal(),
         };
+        let drift = 1.0 + self.light.drift * (way - 0.5);
         Moment {
             size: (size * random.range(0.98, 1.02)).min(LARGEST),
             turn,
-            exposure: 1.0 + self.light.drift * (way - 0.5) + 0.03 * random.normal(),
-            shake: random.range(0.3, 1.3),
+            exposure: drift * random.range(0.3, 1.4),
+            shake: random.range(0.0, 1.4),
+            focus: random.range(0.4, 1.3),
+            slide: [drive.slide * way + random.normal(), 0.5 * random.normal()],
+            zoom: 0.7 + 0.9 * way,
+            behind: random.range(0.5, 1.6),
         }
     }
 }
@@ -99,14 +113,14 @@ impl Lighting {
     /// Dark, dim, good and overexposed scenes; signs before a bright sky are the dark ones.
     fn draw(random: &mut Random) -> Self {
         let (sign, behind) = match random.below(20) {
-            0..=3 => (random.range(0.006, 0.03), random.range(1.0, 20.0)),
-            4..=8 => (random.range(0.03, 0.15), random.range(0.5, 8.0)),
-            9..=16 => (random.range(0.15, 0.9), random.range(0.4, 2.0)),
-            _ => (random.range(1.1, 3.0), random.range(0.2, 1.0)),
+            0 => (random.range(0.03, 0.08), random.range(1.0, 8.0)),
+            1..=4 => (random.range(0.08, 0.3), random.range(0.5, 3.0)),
+            5..=18 => (random.range(0.3, 0.9), random.range(0.4, 1.4)),
+            _ => (random.range(1.1, 1.9), random.range(0.2, 0.9)),
         };
-        let warm = random.normal() * 0.08;
-        let hazy = if random.chance(0.25) {
-            random.range(0.1, 0.6)
+        let warm = random.normal() * 0.05;
+        let hazy = if random.chance(0.15) {
+            random.range(0.05, 0.35)
         } else {
             0.0
         };
@@ -115,22 +129,22 @@ impl Lighting {
             behind: sign * behind,
             tint: [1.0 + warm, 1.0 + 0.04 * random.normal(), 1.05 - warm],
             veil: 0.0006 + hazy * sign.min(0.5),
-            drift: random.range(-0.4, 0.4),
+            drift: random.range(-0.6, 0.6),
         }
     }
 }
 
 impl Camera {
     fn draw(random: &mut Random) -> Self {
-        let lens = random.range(0.4, 0.9);
-        let soft = if random.chance(0.25) {
-            random.range(0.02, 0.055)
+        let lens = random.range(0.4, 0.7);
+        let soft = if random.chance(0.1) {
+            random.range(0.005, 0.02)
         } else {
             0.0
         };
         // Bumps and bends move the picture more sideways than up and down.
-        let length = if random.chance(0.35) {
-            random.range(0.04, 0.17)
+        let length = if random.chance(0.15) {
+            random.range(0.03, 0.08)
         } else {
             0.01
         };
@@ -138,7 +152,7 @@ impl Camera {
         Self {
             defocus: [lens, soft],
             motion: [length, length * slope],
-            noise: mix(0.004, 0.03, random.unit() * random.unit()),
+            noise: mix(0.004, 0.02, random.unit() * random.unit()),
         }
     }
 }
@@ -147,14 +161,15 @@ impl Drive {
     fn draw(random: &mut Random) -> Self {
         let chance = random.unit();
         Self {
-            first: random.range(15.0, 34.0),
-            growth: 1.3 + 4.5 * chance * chance,
+            first: random.range(24.0, 46.0),
+            growth: 1.5 + 4.5 * chance * chance,
             turn: Turn {
-                roll: 0.025 * random.normal(),
-                yaw: 0.09 * random.normal(),
-                pitch: 0.04 * random.normal(),
+                roll: 0.012 * random.normal(),
+                yaw: 0.035 * random.normal(),
+                pitch: 0.015 * random.normal(),
             },
-            pass: random.range(-0.12, 0.06),
+            pass: random.range(-0.14, 0.06),
+            slide: random.range(-8.0, 8.0),
         }
     }
 }
