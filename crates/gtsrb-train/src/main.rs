@@ -1,3 +1,5 @@
-//! The `gtsrb-train` binary.
+//! `gtsrb-train`: embeddings to a linear head and a classifier in one file.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    stage::main("train", gtsrb_train::run)
+}

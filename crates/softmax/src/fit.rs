@@ -9,10 +9,10 @@ use crate::{Model, Objective, Samples};
 /// When a fit is good enough.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Options {
-    /// Stop when the gradient's norm is below this share of its norm at zero weights.
-    pub tolerance: f64,
     /// Stop when the objective falls by less than this share of itself in 5 iterations.
-    pub decrease: f64,
+    pub tolerance: f64,
+    /// Stop when the gradient's norm is below this share of its norm at zero weights.
+    pub gradient: f64,
     /// Stop after this many iterations.
     pub max_iterations: usize,
     /// Pairs of steps and gradient changes that L-BFGS remembers.
@@ -22,8 +22,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            tolerance: 1e-6,
-            decrease: 0.0,
+            tolerance: 0.0,
+            gradient: 1e-6,
             max_iterations: 1000,
             history: 10,
         }
@@ -95,8 +95,8 @@ pub fn fit(
     let unit = norm(&gradient);
 
     let limits = Limits {
-        gradient: options.tolerance * unit,
-        decrease: options.decrease,
+        gradient: options.gradient * unit,
+        decrease: options.tolerance,
         iterations: options.max_iterations,
         history: options.history,
     };

@@ -77,6 +77,12 @@ impl<'a> Samples<'a> {
         self.classes
     }
 
+    /// Features [rows, features].
+    #[must_use]
+    pub fn x(&self) -> ArrayView2<'a, f32> {
+        self.x
+    }
+
     /// Labels, one a row.
     #[must_use]
     pub fn labels(&self) -> &'a [usize] {

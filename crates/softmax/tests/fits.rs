@@ -31,9 +31,9 @@ fn clusters(
     (x, labels)
 }
 
-fn options(tolerance: f64) -> Options {
+fn options(gradient: f64) -> Options {
     Options {
-        tolerance,
+        gradient,
         ..Options::default()
     }
 }

@@ -49,7 +49,7 @@ fn weights_and_objective_agree_with_scikit_learn() {
 
     let samples = Samples::new(x.view(), &y, 4).unwrap();
     let options = Options {
-        tolerance: 1e-7,
+        gradient: 1e-7,
         ..Options::default()
     };
     let fit = fit(&samples, lambda, &Model::zeros(4, 12), &options, |_| true);

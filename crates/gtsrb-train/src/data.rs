@@ -1,0 +1,135 @@
+//! What training reads: the run's embeddings with their labels, and the backbone and images
+//! that they were made of.
+
+use std::path::{Path, PathBuf};
+
+use artifact::embeddings::{Embedded, Row};
+use artifact::images::{ImageSet, Split as Part};
+use artifact::{Hash, Manifest};
+use embed::View;
+use ndarray::Array2;
+use onnx_graph::ModelProto;
+use stage::{Error, Result, cache_dir};
+
+const BACKBONE_STAGE: &str = "gtsrb-backbone";
+const BACKBONE_FILE: &str = "backbone.onnx";
+
+/// The artifacts of the stages before, known to belong together.
+pub struct Inputs {
+    /// The run's folder.
+    pub run: PathBuf,
+    /// The run's embeddings.
+    pub embedded: Embedded,
+    /// The run's images.
+    pub images: ImageSet,
+    /// What the embeddings were computed with.
+    pub view: View,
+    /// The view's hash.
+    pub view_hash: Hash,
+    /// Class names.
+    pub classes: Vec<String>,
+}
+
+impl Inputs {
+    /// Opens them.
+    ///
+    /// # Errors
+    /// [`Missing`](stage::Fault::Missing) where a stage before hasn't run,
+    /// [`Data`](stage::Fault::Data) where the embeddings are of other images.
+    pub fn open(run: &Path) -> Result<Self> {
+        let embedded = Embedded::open(run)?;
+        let images = ImageSet::open(run)?;
+        let recorded = embedded.manifest().work.inputs.get("images").copied();
+        if recorded != Some(images.manifest().content()) {
+            return Err(Error::data(format!(
+                "{} is of other images than {}: run gtsrb-extract again",
+                run.join("embeddings").display(),
+                run.join("images").display()
+            )));
+        }
+        let view = View::from_parameters(&embedded.manifest().work.parameters)?;
+        let (view_hash, classes) = (embedded.view()?, embedded.classes()?);
+        Ok(Self {
+            run: run.to_owned(),
+            embedded,
+            images,
+            view,
+            view_hash,
+            classes,
+        })
+    }
+
+    /// The backbone's graph.
+    ///
+    /// # Errors
+    /// [`Data`](stage::Fault::Data) if it is damaged or not the one of the embeddings.
+    pub fn backbone(&self) -> Result<ModelProto> {
+        let dir = self.run.join("backbone");
+        Manifest::read(&dir, BACKBONE_STAGE)?.verify(&dir, BACKBONE_FILE)?;
+        let path = dir.join(BACKBONE_FILE);
+        let bytes = std::fs::read(&path).map_err(|e| Error::read(&path, &e))?;
+        if Hash::of(&bytes) != self.view.backbone {
+            return Err(Error::data(format!(
+                "the embeddings were computed with another backbone than {}: run gtsrb-extract \
+                 again",
+                path.display()
+            )));
+        }
+        onnx_graph::read(&bytes).map_err(|e| {
+            Error::data(format!(
+                "{}: {e}; run {BACKBONE_STAGE} again",
+                path.display()
+            ))
+        })
+    }
+
+    /// The training images in order: two classes at least, each label below their number.
+    pub fn rows(&self) -> Result<Vec<Row>> {
+        let rows = self.embedded.rows(Part::Train)?;
+        let is_class = |label: i64| (0..self.classes.len() as i64).contains(&label);
+        if let Some(row) = rows.iter().find(|row| !is_class(row.label)) {
+            return Err(Error::data(format!(
+                "{} has label {}, but there are {} classes: run gtsrb-extract again",
+                row.path,
+                row.label,
+                self.classes.len()
+            )));
+        }
+        let Some(first) = rows.first() else {
+            return Err(Error::data(
+                "there are no training images: run gtsrb-ingest on some",
+            ));
+        };
+        if rows.iter().all(|row| row.label == first.label) {
+            return Err(Error::data(format!(
+                "all {} training images are of class {}; training needs at least two classes",
+                rows.len(),
+                self.classes[first.label as usize]
+            )));
+        }
+        Ok(rows)
+    }
+
+    /// The embeddings of `rows`, shape [rows, dims].
+    pub fn matrix(&self, rows: &[Row]) -> Result<Array2<f32>> {
+        self.embedded.matrix(&cache_dir().join("embeddings"), rows)
+    }
+}
+
+/// The labels of `rows`, checked by [`Inputs::rows`].
+pub fn labels(rows: &[Row]) -> Vec<usize> {
+    rows.iter().map(|row| row.label as usize).collect()
+}
+
+/// Says what is wrong with samples in the user's words.
+pub fn describe(error: &softmax::Error, rows: &[Row]) -> Error {
+    match *error {
+        softmax::Error::NotFinite { row, column, value } => Error::data(format!(
+            "the embedding of {} holds {value} at position {column}; embeddings must be finite: \
+             remove the cache's folder of this view and run gtsrb-extract again",
+            rows[row].path
+        )),
+        // Labels and shapes were made by this stage.
+        _ => Error::internal(error.to_string()),
+    }
+}

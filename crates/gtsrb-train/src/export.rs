@@ -1,0 +1,62 @@
+//! The files of a head.
+
+use artifact::head::Head;
+use onnx_graph::{ModelProto, classifier};
+use serde_json::json;
+use stage::{Error, Result};
+
+use crate::data::Inputs;
+
+/// The bytes of `head.safetensors`, `head.onnx` and `classifier.onnx`.
+pub struct Files {
+    /// Weights, bias, temperature, class names.
+    pub safetensors: Vec<u8>,
+    /// Embeddings to logits and probabilities.
+    pub head: Vec<u8>,
+    /// Cropped pictures to logits, probabilities and label.
+    pub classifier: Vec<u8>,
+}
+
+impl Files {
+    /// Builds them.
+    ///
+    /// # Errors
+    /// [`Internal`](stage::Fault::Internal) if the graphs can't be built.
+    pub fn new(inputs: &Inputs, backbone: &ModelProto, head: &Head) -> Result<Self> {
+        let weights = head.weights.as_standard_layout();
+        let linear = classifier::Head {
+            weights: weights.as_slice().unwrap_or_default(),
+            bias: head.bias.as_slice().unwrap_or_default(),
+            temperature: head.temperature,
+        };
+        let metadata = metadata(inputs, head);
+        let metadata: Vec<(&str, &str)> = metadata
+            .iter()
+            .map(|(key, value)| (*key, value.as_str()))
+            .collect();
+        let failed = |e| Error::internal(format!("cannot build the classifier: {e}"));
+        let head_model = classifier::head_model(&linear, &metadata).map_err(failed)?;
+        let whole = classifier::classifier_model(backbone, &linear, &metadata).map_err(failed)?;
+        Ok(Self {
+            safetensors: head.to_bytes()?,
+            head: onnx_graph::write(&head_model),
+            classifier: onnx_graph::write(&whole),
+        })
+    }
+}
+
+/// What a user of the files must know: class names, and what to cut out of a picture.
+fn metadata(inputs: &Inputs, head: &Head) -> [(&'static str, String); 5] {
+    let text = |value: serde_json::Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
+    };
+    [
+        ("classes", text(json!(head.classes))),
+        ("crop", text(json!(inputs.view.crop))),
+        ("margin", text(json!(inputs.view.margin))),
+        ("temperature", text(json!(head.temperature))),
+        ("view", head.view.to_string()),
+    ]
+}

@@ -1,0 +1,116 @@
+//! `training.json`: how the head came about.
+
+use serde::Serialize;
+use softmax::Stop;
+use stage::{Error, Result};
+use tracing::warn;
+
+use crate::data::Inputs;
+use crate::diagnosis::diagnose;
+use crate::search::Trial;
+use crate::split::Counts;
+use crate::train::Trained;
+
+/// The file. It holds no times, so that equal work gives equal bytes.
+#[derive(Serialize)]
+pub struct Training<'a> {
+    /// The chosen penalty.
+    lambda: f64,
+    /// How it was chosen.
+    choice: &'static str,
+    /// Divides the logits; fitted on the validation part at the chosen penalty.
+    temperature: f64,
+    /// What training looks like, in words with the numbers they rest on.
+    diagnosis: Vec<String>,
+    /// Tracks and images on both sides.
+    split: &'a Counts,
+    /// Images of each class.
+    classes: Vec<Class<'a>>,
+    /// The penalties tried on the training part, strongest first.
+    path: &'a [Trial],
+    /// Weaker penalties that were not tried: two in a row had been no better than the best.
+    skipped: &'a [f64],
+    /// The last fit, on everything.
+    refit: Refit,
+    /// Objective of the last fit at its start and after each iteration.
+    losses: &'a [f64],
+}
+
+#[derive(Serialize)]
+struct Class<'a> {
+    name: &'a str,
+    train: usize,
+    validation: usize,
+}
+
+#[derive(Serialize)]
+struct Refit {
+    iterations: usize,
+    evaluations: usize,
+    stop: Stop,
+    gradient_norm: f64,
+    objective: f64,
+    train_loss: f64,
+    train_accuracy: f64,
+}
+
+const CHOICE: &str = "lowest log-loss on the validation part after temperature scaling";
+
+impl<'a> Training<'a> {
+    /// The record of `trained`.
+    pub fn new(inputs: &'a Inputs, trained: &'a Trained) -> Self {
+        let (best, refit) = (trained.search.best(), &trained.refit);
+        let classes = inputs.classes.iter().zip(&trained.per_class);
+        Self {
+            lambda: best.lambda,
+            choice: CHOICE,
+            temperature: best.temperature,
+            diagnosis: diagnose(trained, &inputs.classes),
+            split: &trained.counts,
+            classes: classes
+                .map(|(name, &(train, validation))| Class {
+                    name,
+                    train,
+                    validation,
+                })
+                .collect(),
+            path: &trained.search.path,
+            skipped: &trained.search.skipped,
+            refit: Refit {
+                iterations: refit.iterations,
+                evaluations: refit.evaluations,
+                stop: refit.stop,
+                gradient_norm: refit.gradient_norm,
+                objective: refit.objective,
+                train_loss: trained.refit_score.loss,
+                train_accuracy: trained.refit_score.top1,
+            },
+            losses: &refit.curve,
+        }
+    }
+
+    /// Logs what a user should know at once.
+    pub fn warn(&self) {
+        for class in self.classes.iter().filter(|class| class.validation == 0) {
+            if class.train == 0 {
+                warn!(
+                    "class {} has no training image and will never be predicted",
+                    class.name
+                );
+            } else {
+                warn!(
+                    "class {} has a single track: none was kept out of training",
+                    class.name
+                );
+            }
+        }
+    }
+
+    /// The file's bytes.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut bytes = serde_json::to_vec_pretty(self)
+            .map_err(|e| Error::internal(format!("cannot write training.json: {e}")))?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+}
