@@ -140,7 +140,7 @@ fn pictures_have_not_drifted() {
             hasher.update(&files[Path::new(&name)]);
         }
     }
-    let golden = "golden";
+    let golden = "e166da4585be9b83f072353adba0ccd01071d9bb1db3dda679747a8f4e86b23f";
     assert_eq!(hasher.finalize().to_hex().as_str(), golden);
 }
 
