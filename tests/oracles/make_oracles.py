@@ -1,11 +1,10 @@
 """Makes the committed golden files and small exported models (`make oracles`). Needs PyTorch:
-requirements-torch.txt. Everything is seeded; the outputs are small and are committed.
-
-    python make_oracles.py EFFICIENTNET_LITE0.pth
+requirements-torch.txt. Everything is seeded; the outputs are small and are committed. The
+weights are those of $BACKBONE_WEIGHTS, or what `make setup` fetched.
 """
 
+import os
 import pathlib
-import sys
 
 import numpy as np
 import onnx
@@ -179,11 +178,23 @@ def fixture(name, model, size, taps, seed, **export):
     print(f"{path}: {path.stat().st_size} bytes")
 
 
-def main(weights):
+def state_dict():
+    """A small .pth in the old format: a permuted view, a view that shares its storage, integers."""
+    base = torch.arange(24.0).reshape(2, 3, 4)
+    tensors = {"permuted": base.permute(2, 0, 1), "part": base[1, 1:, 2], "count": torch.tensor(5)}
+    torch.save(tensors, HERE / "fixtures/small.pth", _use_new_zipfile_serialization=False)
+
+
+def main():
+    cache = os.environ.get("CACHE_DIR") or HERE.parent.parent / "cache"
+    weights = os.environ.get("BACKBONE_WEIGHTS") or (
+        pathlib.Path(cache) / "downloads/efficientnet-lite0/efficientnet-lite0-57934424.pth"
+    )
     torch.set_num_threads(1)
     torch.manual_seed(1)
     for folder in ("golden", "fixtures"):
         (HERE / folder).mkdir(exist_ok=True)
+    state_dict()
     lite0(weights)
     batch = torch.export.Dim("batch")
     side = {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
@@ -199,4 +210,4 @@ def main(weights):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

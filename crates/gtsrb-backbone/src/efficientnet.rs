@@ -30,42 +30,28 @@ type Result<T> = std::result::Result<T, StateDictError>;
 fn build(weights: &StateDict, size: usize) -> Result<Network> {
     let mut b = Builder::new("efficientnet-lite", OPSET);
     let pixels = Size::Fixed(size);
-    b.input(
-        IMAGE,
-        Element::U8,
-        &[Size::Open("n"), pixels, pixels, Size::Fixed(3)],
-    );
+    let shape = [Size::Open("n"), pixels, pixels, Size::Fixed(3)];
+    b.input(IMAGE, Element::U8, &shape);
     let x = normalise(&mut b);
-    let mut net = Net {
-        b,
-        weights,
-        layers: Vec::new(),
-    };
-    let mut x = net.convolve(&x, 3, &Convolution::new("_conv_stem", "_bn0", 2), "stem")?;
-    net.layers.push(x.name.clone());
+    let mut net = Net { b, weights };
+    let mut maps = vec![net.convolve(&x, 3, &Convolution::new("_conv_stem", "_bn0", 2), "stem")?];
     for block in blocks(weights)? {
-        x = net.block(&x, &block)?;
-        net.layers.push(x.name.clone());
+        maps.push(net.block(&maps[maps.len() - 1], &block)?);
     }
-    let head = net.convolve(
-        &x.name,
-        x.channels,
-        &Convolution::new("_conv_head", "_bn1", 1),
-        "head",
-    )?;
-    net.layers.push(head.name.clone());
+    let last = &maps[maps.len() - 1];
+    let head = Convolution::new("_conv_head", "_bn1", 1);
+    let head = net.convolve(&last.name, last.channels, &head, "head")?;
     let (features, logits) = net.classifier(&head)?;
-    let model = net
-        .b
-        .finish()
-        .map_err(|e| StateDictError::Content(e.to_string()))?;
-    let normalisation = "(x - 127) / 128, RGB".into();
+    maps.push(head);
     Ok(Network {
-        model,
-        layers: net.layers,
+        model: net
+            .b
+            .finish()
+            .map_err(|e| StateDictError::Content(e.to_string()))?,
+        layers: maps.into_iter().map(|m| m.name).collect(),
         features,
         logits,
-        normalisation,
+        normalisation: "(x - 127) / 128, RGB".into(),
         size,
     })
 }
@@ -152,32 +138,31 @@ struct Map {
 struct Net<'a> {
     b: Builder,
     weights: &'a StateDict,
-    layers: Vec<String>,
 }
 
 impl Net<'_> {
+    /// Expansion where there is one, depthwise convolution, projection, and the way around them
+    /// where the shapes agree.
     fn block(&mut self, x: &Map, block: &Block) -> Result<Map> {
         let name = format!("block{}", block.number);
-        let part = |part: &str| format!("_blocks.{}.{part}", block.number);
+        let conv = |conv: &str, norm: &str, stride| {
+            let part = |part: &str| format!("_blocks.{}.{part}", block.number);
+            Convolution::new(&part(conv), &part(norm), stride)
+        };
+        let expand = conv("_expand_conv", "_bn0", 1);
         let mut inner = Map {
             name: x.name.clone(),
             channels: x.channels,
         };
-        let expand = Convolution::new(&part("_expand_conv"), &part("_bn0"), 1);
         if self.weights.shape(&expand.weights).is_ok() {
-            let wish = format!("{name}_expand");
-            inner = self.convolve(&inner.name, inner.channels, &expand, &wish)?;
+            inner = self.convolve(&x.name, x.channels, &expand, &format!("{name}_expand"))?;
         }
-        let depthwise = Convolution {
-            depthwise: true,
-            ..Convolution::new(&part("_depthwise_conv"), &part("_bn1"), block.stride)
-        };
+        let mut depthwise = conv("_depthwise_conv", "_bn1", block.stride);
+        depthwise.depthwise = true;
         let wish = format!("{name}_depthwise");
         inner = self.convolve(&inner.name, inner.channels, &depthwise, &wish)?;
-        let project = Convolution {
-            relu6: false,
-            ..Convolution::new(&part("_project_conv"), &part("_bn2"), 1)
-        };
+        let mut project = conv("_project_conv", "_bn2", 1);
+        project.relu6 = false;
         let out = self.weights.shape(&project.weights)?.first().copied();
         let residual = block.stride == 1 && out == Some(x.channels);
         let wish = if residual {

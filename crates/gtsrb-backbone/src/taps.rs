@@ -2,7 +2,7 @@
 
 use onnx_graph::pool::{self, Part};
 use onnx_graph::shapes::{self, Shapes};
-use onnx_graph::{Builder, Element, ModelProto, Size};
+use onnx_graph::{Builder, Element, ModelProto, Size, attribute};
 use stage::{Error, Result};
 
 use crate::network::{IMAGE, Network};
@@ -73,43 +73,39 @@ pub fn attach(network: &Network, taps: &[Tap], top: bool) -> Result<(ModelProto,
     let shapes = batched_shapes(&model, network.size, &wanted)?;
 
     let mut b = Builder::extend(model).map_err(data)?;
+    let dims = embedding(&mut b, taps, &shapes)?;
+    if let Some(logits) = logits {
+        let shape = shapes.shape(logits).unwrap_or_default();
+        let rest = shape.iter().skip(1).map(|&d| Size::Fixed(d));
+        let shape: Vec<Size> = [Size::Open("n")].into_iter().chain(rest).collect();
+        let element = shapes.element(logits).unwrap_or(Element::F32);
+        b.output(logits, "logits", element, &shape);
+    }
+    Ok((b.finish().map_err(data)?, dims))
+}
+
+/// Adds the output `embedding`, all taps side by side; returns its length.
+fn embedding(b: &mut Builder, taps: &[Tap], shapes: &Shapes) -> Result<usize> {
     let (mut rows, mut dims) = (Vec::new(), 0);
     for tap in taps {
         let shape = shapes.shape(&tap.layer).unwrap_or_default();
         let element = shapes.element(&tap.layer);
-        let (row, length) = pool::pool(&mut b, &tap.layer, shape, element, tap.part)
+        let (row, length) = pool::pool(b, &tap.layer, shape, element, tap.part)
             .map_err(|e| Error::config(format!("backbone.taps: {e}")))?;
         rows.push(row);
         dims += length;
     }
     let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
-    let embedding = match rows[..] {
+    let embedding = if let [row] = rows[..] {
         // A node of its own, so that naming the output renames nothing of the model's.
-        [row] => b.node("Identity", &[row], "row_embedding", vec![]),
-        _ => b.node(
-            "Concat",
-            &rows,
-            "row_embedding",
-            vec![onnx_graph::attribute::int("axis", 1)],
-        ),
+        b.node("Identity", &[row], "row_embedding", vec![])
+    } else {
+        let axis = vec![attribute::int("axis", 1)];
+        b.node("Concat", &rows, "row_embedding", axis)
     };
-    b.output(
-        &embedding,
-        "embedding",
-        Element::F32,
-        &[Size::Open("n"), Size::Fixed(dims)],
-    );
-    if let Some(logits) = logits {
-        let shape = shapes.shape(logits).unwrap_or_default();
-        let open = [Size::Open("n")];
-        let shape: Vec<Size> = open
-            .into_iter()
-            .chain(shape.iter().skip(1).map(|&d| Size::Fixed(d)))
-            .collect();
-        let element = shapes.element(logits).unwrap_or(Element::F32);
-        b.output(logits, "logits", element, &shape);
-    }
-    Ok((b.finish().map_err(data)?, dims))
+    let shape = [Size::Open("n"), Size::Fixed(dims)];
+    b.output(&embedding, "embedding", Element::F32, &shape);
+    Ok(dims)
 }
 
 fn data(error: impl std::fmt::Display) -> Error {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::proto::ModelProto;
+use crate::proto::{GraphProto, ModelProto, NodeProto};
 use crate::read::{is_onnx, needs};
 use crate::{Error, Result, graph};
 
@@ -10,17 +10,8 @@ use crate::{Error, Result, graph};
 /// nodes, initializers and inputs that are needed. ONNX Runtime computes everything that is in
 /// a file, wanted or not, so what isn't needed must go.
 pub fn cut(model: &ModelProto, tensors: &[&str]) -> Result<ModelProto> {
-    let mut needed: HashSet<String> = tensors.iter().map(|&t| t.into()).collect();
     let old = graph(model)?;
-    let mut node = Vec::new();
-    // Nodes are in order, so going backwards meets every user before its maker.
-    for n in old.node.iter().rev() {
-        if n.output.iter().any(|o| needed.contains(o)) {
-            needed.extend(needs(n).into_iter().map(String::from));
-            node.push(n.clone());
-        }
-    }
-    node.reverse();
+    let (node, needed) = needed_by(old, tensors);
     let made: HashSet<&str> = crate::read::given(old)
         .chain(
             node.iter()
@@ -53,6 +44,21 @@ pub fn cut(model: &ModelProto, tensors: &[&str]) -> Result<ModelProto> {
     Ok(model)
 }
 
+/// The nodes that `tensors` need, in order, and the names of all tensors on the way.
+fn needed_by(graph: &GraphProto, tensors: &[&str]) -> (Vec<NodeProto>, HashSet<String>) {
+    let mut needed: HashSet<String> = tensors.iter().map(|&t| t.into()).collect();
+    let mut nodes = Vec::new();
+    // Nodes are in order, so going backwards meets every user before its maker.
+    for node in graph.node.iter().rev() {
+        if node.output.iter().any(|o| needed.contains(o)) {
+            needed.extend(needs(node).into_iter().map(String::from));
+            nodes.push(node.clone());
+        }
+    }
+    nodes.reverse();
+    (nodes, needed)
+}
+
 /// The model without its graph's contents and without what belongs to training.
 fn shell(model: &ModelProto) -> ModelProto {
     ModelProto {
@@ -63,7 +69,7 @@ fn shell(model: &ModelProto) -> ModelProto {
         domain: model.domain.clone(),
         model_version: model.model_version,
         doc_string: model.doc_string.clone(),
-        graph: Some(crate::proto::GraphProto::default()),
+        graph: Some(GraphProto::default()),
         metadata_props: model.metadata_props.clone(),
         training_info: Vec::new(),
         functions: model.functions.clone(),

@@ -1,6 +1,6 @@
 //! Reading with checks, and writing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use prost::Message;
 
@@ -236,9 +236,17 @@ fn order(graph: &GraphProto) -> Result<Vec<usize>> {
             });
         }
     }
-    // The ready node that comes first in the file is taken first.
-    let mut ready: std::collections::BTreeSet<usize> =
-        (0..waiting.len()).filter(|&i| waiting[i] == 0).collect();
+    release(graph, waiting, &users)
+}
+
+/// The order in which nodes become ready, given how many others each waits for and who waits
+/// for it. The ready node that comes first in the file is taken first.
+fn release(
+    graph: &GraphProto,
+    mut waiting: Vec<usize>,
+    users: &[Vec<usize>],
+) -> Result<Vec<usize>> {
+    let mut ready: BTreeSet<usize> = (0..waiting.len()).filter(|&i| waiting[i] == 0).collect();
     let mut order = Vec::with_capacity(waiting.len());
     while let Some(i) = ready.pop_first() {
         order.push(i);

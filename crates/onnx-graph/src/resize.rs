@@ -3,7 +3,9 @@
 //! ONNX's own `Resize` with antialiasing differs from Pillow by up to 18 grey levels in the
 //! outer rows (its windows reach past the border). Pillow's algorithm is a product with a
 //! matrix of weights per axis, in fixed point with 22 bits and rounded to bytes after each
-//! axis, which double precision carries exactly; so that is what is built here.
+//! axis, which double precision carries exactly; so that is what is built here. The result is
+//! Pillow's bit for bit, except for pictures clearly taller than wide that are shrunk, where
+//! newer releases of Pillow take the other axis first and single pixels are one level off.
 
 use crate::proto::{AttributeProto, TensorProto};
 use crate::{Builder, Element, attribute};
@@ -92,13 +94,14 @@ fn weights(b: &mut Builder, shape: &str, axis: i64, c: &Constants, name: &str) -
     );
     let slope = b.node("Sub", &[&c.one, &distance], &wish("slope"), vec![]);
     let triangle = b.node("Relu", &[&slope], &wish("triangle"), vec![]);
-    let sum = b.node(
-        "ReduceSum",
-        &[&triangle, &c.last_axis],
-        &wish("sum"),
-        vec![],
-    );
-    let weights = b.node("Div", &[&triangle, &sum], &wish("weights"), vec![]);
+    normalised(b, &triangle, c, name)
+}
+
+/// Rows with sum 1 in fixed point.
+fn normalised(b: &mut Builder, triangle: &str, c: &Constants, name: &str) -> String {
+    let wish = |part: &str| format!("{name}_{part}");
+    let sum = b.node("ReduceSum", &[triangle, &c.last_axis], &wish("sum"), vec![]);
+    let weights = b.node("Div", &[triangle, &sum], &wish("weights"), vec![]);
     let weights = b.node(
         "Mul",
         &[&weights, &c.fixed],

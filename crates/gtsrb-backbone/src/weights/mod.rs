@@ -2,6 +2,7 @@
 
 mod pickle;
 mod state_dict;
+mod value;
 
 use std::path::{Path, PathBuf};
 

@@ -8,6 +8,8 @@
 
 use std::collections::HashMap;
 
+pub use super::value::{Global, Value};
+
 /// What is wrong with a pickle.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PickleError {
@@ -41,40 +43,6 @@ pub enum PickleError {
 }
 
 type Result<T> = std::result::Result<T, PickleError>;
-
-/// A value; the numbers are indices into the arena of its [`Machine`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Value {
-    None,
-    Bool(bool),
-    Int(i128),
-    Text(usize),
-    Tuple(usize),
-    List(usize),
-    Dict(usize),
-    Global(Global),
-    /// What a persistent id stands for.
-    Persistent(usize),
-    Tensor(usize),
-}
-
-/// The names that a state dict may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Global {
-    OrderedDict,
-    RebuildTensor,
-    RebuildParameter,
-    FloatStorage,
-    LongStorage,
-}
-
-const GLOBALS: [(&str, Global); 5] = [
-    ("collections OrderedDict", Global::OrderedDict),
-    ("torch._utils _rebuild_tensor_v2", Global::RebuildTensor),
-    ("torch._utils _rebuild_parameter", Global::RebuildParameter),
-    ("torch FloatStorage", Global::FloatStorage),
-    ("torch LongStorage", Global::LongStorage),
-];
 
 /// The stack machine and all values that it made.
 pub struct Machine<'a> {
@@ -251,16 +219,12 @@ impl<'a> Machine<'a> {
 
     fn global(&mut self, at: usize) -> Result<()> {
         let name = format!("{} {}", self.line()?, self.line()?);
-        match GLOBALS.iter().find(|(n, _)| *n == name) {
-            Some((_, global)) => {
-                self.stack.push(Value::Global(*global));
-                Ok(())
-            }
-            None => Err(PickleError::Global {
-                at,
-                name: name.replace(' ', "."),
-            }),
-        }
+        let Some(global) = Global::named(&name) else {
+            let name = name.replace(' ', ".");
+            return Err(PickleError::Global { at, name });
+        };
+        self.stack.push(Value::Global(global));
+        Ok(())
     }
 
     fn line(&mut self) -> Result<String> {

@@ -328,3 +328,6 @@ fn indices(tensor: &Tensor) -> impl Iterator<Item = usize> {
         at
     })
 }
+
+#[cfg(test)]
+mod tests;

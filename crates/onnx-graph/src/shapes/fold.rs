@@ -1,5 +1,7 @@
 //! The values of small integer tensors, from which exported graphs build their shapes.
 
+use crate::Element;
+
 use super::{Call, FOLDED, Value, elements, layout};
 
 /// `made` with its values, where they can be told from the node's inputs.
@@ -18,8 +20,8 @@ pub(super) fn call(call: &Call, mut made: Vec<Value>) -> Vec<Value> {
 fn values(call: &Call, shape: &[usize]) -> Option<Vec<i64>> {
     let x = || call.integers(0).ok().map(<[i64]>::to_vec);
     match call.node.op_type.as_str() {
-        // Between integers only: a float has no known values here.
-        "Identity" | "Cast" | "Reshape" | "Squeeze" | "Unsqueeze" | "Flatten" => x(),
+        "Cast" => cast(call, &x()?),
+        "Identity" | "Reshape" | "Squeeze" | "Unsqueeze" | "Flatten" => x(),
         "Concat" if shape.len() == 1 => {
             let parts = (0..call.inputs.len()).map(|i| call.integers(i).ok());
             parts
@@ -29,18 +31,7 @@ fn values(call: &Call, shape: &[usize]) -> Option<Vec<i64>> {
         "Gather" => gather(call),
         "Slice" => slice(call),
         "Expand" => spread(call, 0, shape),
-        "Where" => {
-            let condition = spread(call, 0, shape)?;
-            let (yes, no) = (spread(call, 1, shape)?, spread(call, 2, shape)?);
-            let pairs = yes.into_iter().zip(no);
-            Some(
-                condition
-                    .iter()
-                    .zip(pairs)
-                    .map(|(&c, (y, n))| if c != 0 { y } else { n })
-                    .collect(),
-            )
-        }
+        "Where" => choose(call, shape),
         "ReduceProd" => Some(vec![x()?.iter().try_fold(1i64, |p, &v| p.checked_mul(v))?])
             .filter(|_| shape.iter().all(|&d| d == 1)),
         "Neg" => x()?.iter().map(|v| v.checked_neg()).collect(),
@@ -56,6 +47,31 @@ fn values(call: &Call, shape: &[usize]) -> Option<Vec<i64>> {
                 .collect()
         }
     }
+}
+
+/// Between integers; a float has no known values here.
+fn cast(call: &Call, x: &[i64]) -> Option<Vec<i64>> {
+    let to = i32::try_from(call.int("to", 0))
+        .ok()
+        .and_then(Element::from_code)?;
+    let convert = |&v: &i64| match to {
+        Element::I64 => Some(v),
+        Element::I32 => i32::try_from(v).ok().map(i64::from),
+        Element::Bool => Some(i64::from(v != 0)),
+        _ => None,
+    };
+    x.iter().map(convert).collect()
+}
+
+fn choose(call: &Call, shape: &[usize]) -> Option<Vec<i64>> {
+    let condition = spread(call, 0, shape)?;
+    let (yes, no) = (spread(call, 1, shape)?, spread(call, 2, shape)?);
+    let pairs = condition.iter().zip(yes.into_iter().zip(no));
+    Some(
+        pairs
+            .map(|(&c, (y, n))| if c != 0 { y } else { n })
+            .collect(),
+    )
 }
 
 fn arithmetic(op: &str, a: i64, b: i64) -> Option<i64> {

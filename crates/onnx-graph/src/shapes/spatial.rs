@@ -88,33 +88,60 @@ fn window(call: &Call, input: &[usize], kernel: &[usize]) -> Inferred<Vec<usize>
     let round_up = call.int("ceil_mode", 0) != 0;
     (0..n)
         .map(|i| {
-            let (size, stride) = (input[i] as i128, i128::from(strides[i]));
-            let reach = i128::from(dilations[i]) * (kernel[i] as i128 - 1) + 1;
-            if stride < 1 || reach < 1 {
-                return wrong(format!("stride {stride} and a window of {reach}"));
-            }
-            let (before, after) = (i128::from(pads[i]), i128::from(pads[i + n]));
-            let padded = if auto == "VALID" {
-                size
-            } else {
-                size + before + after
+            let window = Window {
+                size: input[i] as i128,
+                stride: i128::from(strides[i]),
+                reach: i128::from(dilations[i]) * (kernel[i] as i128 - 1) + 1,
+                before: i128::from(pads[i]),
+                after: i128::from(pads[i + n]),
             };
-            let steps = if auto.starts_with("SAME") {
-                (size + stride - 1) / stride - 1
-            } else if padded < reach {
-                return wrong(format!("a window of {reach} on a map of {padded}"));
-            } else if round_up {
-                // A last window that would begin behind the map and its first padding is dropped.
-                let steps = (padded - reach + stride - 1) / stride;
-                if steps * stride >= size + before {
-                    steps - 1
-                } else {
-                    steps
-                }
-            } else {
-                (padded - reach) / stride
-            };
-            usize::try_from(steps + 1).map_err(|_| Stop::Unknown)
+            usize::try_from(window.steps(auto, round_up)? + 1).map_err(|_| Stop::Unknown)
         })
         .collect()
+}
+
+/// A window that moves along one axis.
+struct Window {
+    size: i128,
+    stride: i128,
+    reach: i128,
+    before: i128,
+    after: i128,
+}
+
+impl Window {
+    /// How often it moves on.
+    fn steps(&self, auto_pad: &str, round_up: bool) -> Inferred<i128> {
+        let &Self {
+            size,
+            stride,
+            reach,
+            before,
+            after,
+        } = self;
+        if stride < 1 || reach < 1 {
+            return wrong(format!("stride {stride} and a window of {reach}"));
+        }
+        if auto_pad.starts_with("SAME") {
+            return Ok((size + stride - 1) / stride - 1);
+        }
+        let padded = if auto_pad == "VALID" {
+            size
+        } else {
+            size + before + after
+        };
+        if padded < reach {
+            return wrong(format!("a window of {reach} on a map of {padded}"));
+        }
+        if !round_up {
+            return Ok((padded - reach) / stride);
+        }
+        // A last window that would begin behind the map and its first padding is dropped.
+        let steps = (padded - reach + stride - 1) / stride;
+        Ok(if steps * stride >= size + before {
+            steps - 1
+        } else {
+            steps
+        })
+    }
 }
