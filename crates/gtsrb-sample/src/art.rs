@@ -123,7 +123,8 @@ pub fn svg(class: usize) -> String {
         match part {
             Part::Art(art) => svg += art,
             Part::Mirrored(art) => {
-                svg += &format!(r#"<g transform="matrix(-1 0 0 1 100 0)">{art}</g>"#);
+                // Writing to a string can't fail, here and below.
+                let _ = write!(svg, r#"<g transform="matrix(-1 0 0 1 100 0)">{art}</g>"#);
             }
             Part::Number(number, colour) => write_number(&mut svg, number, colour),
             Part::Placed(art, colour, place) => write_placed(&mut svg, art, colour, *place),
@@ -133,7 +134,6 @@ pub fn svg(class: usize) -> String {
 }
 
 fn write_placed(svg: &mut String, art: &str, colour: &str, [x, y, width, height]: [f32; 4]) {
-    // Writing to a string can't fail.
     let _ = write!(
         svg,
         r#"<svg x="{x}" y="{y}" width="{width}" height="{height}" color="{colour}">{art}</svg>"#
@@ -150,11 +150,11 @@ fn write_number(svg: &mut String, number: &str, colour: &str) {
     let drawings = || {
         number
             .chars()
-            .flat_map(|n| DIGITS.iter().find(|digit| digit.0 == n))
+            .filter_map(|n| DIGITS.iter().find(|digit| digit.0 == n))
     };
     let gaps = gap * (number.len() as f32 - 1.0);
     let width = |digit: f32| digit * height / 40.0;
-    let mut x = 50.0 - (drawings().map(|digit| width(digit.1)).sum::<f32>() + gaps) / 2.0;
+    let mut x = 50.0 - 0.5 * (drawings().map(|digit| width(digit.1)).sum::<f32>() + gaps);
     for (_, digit, art) in drawings() {
         let place = [x, 50.0 - height / 2.0, width(*digit), height];
         write_placed(svg, art, colour, place);

@@ -111,18 +111,17 @@ fn look(
     let [x, y] = pixel;
     let [u, v] = place.to_sign.apply(x + 0.5, y + 0.5);
     let (bright, dim) = (scene.light.sign, scene.light.behind);
-    let behind = match scene.backdrop.post(u, v) {
-        Some(post) => post.map(|channel| channel * bright),
-        None => {
-            let [middle_x, middle_y] = place.middle;
-            let (across, down) = ((x - middle_x) / place.scale, (y - middle_y) / place.scale);
-            let [slide_x, slide_y] = moment.slide;
-            let (x, y) = (across * moment.zoom + slide_x, down * moment.zoom + slide_y);
-            scene
-                .backdrop
-                .light(x, y)
-                .map(|channel| channel * dim * moment.behind)
-        }
+    let behind = if let Some(post) = scene.backdrop.post(u, v) {
+        post.map(|channel| channel * bright)
+    } else {
+        let [middle_x, middle_y] = place.middle;
+        let (across, down) = ((x - middle_x) / place.scale, (y - middle_y) / place.scale);
+        let [slide_x, slide_y] = moment.slide;
+        let (x, y) = (across * moment.zoom + slide_x, down * moment.zoom + slide_y);
+        scene
+            .backdrop
+            .light(x, y)
+            .map(|channel| channel * dim * moment.behind)
     };
     let texel = gather(texture, place, x, y);
     let mut light = behind;

@@ -1,4 +1,4 @@
-//! Random numbers that are the same on every machine: ChaCha8 for the bits and nothing but
+//! Random numbers that are the same on every machine: `ChaCha8` for the bits and nothing but
 //! exactly rounded arithmetic on top of them.
 
 use rand_chacha::ChaCha8Rng;
