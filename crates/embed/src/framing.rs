@@ -1,12 +1,11 @@
 //! From a picture to the pixels that a backbone sees: crop and resize.
 
 use artifact::images::{Image, Roi};
-use fast_image_resize::images::{Image as Plane, ImageRef as PlaneRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use picture::Picture;
 use stage::{Error, Result};
 
 use crate::Crop;
+use crate::resize::resize;
 
 /// How a picture becomes a backbone's input.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,7 +30,8 @@ impl Framing {
             .map_err(|e| e.context(&image.path))
     }
 
-    /// Crops and resizes a decoded picture into `out`; without a `roi`, all of it.
+    /// Crops and resizes a decoded picture into `out`, which has `size * size * 3` bytes;
+    /// without a `roi`, all of it.
     ///
     /// # Errors
     /// [`Data`](stage::Fault::Data) when the ROI is outside the picture.
@@ -46,7 +46,14 @@ impl Framing {
             Some(roi) => box_of(self.crop, self.margin, roi, width, height)?,
             None => [0, 0, width, height],
         };
-        resize(picture, corners, self.size, out)
+        let [x1, y1, x2, y2] = corners.map(|corner| corner as usize);
+        out.copy_from_slice(&resize(
+            &crop(picture, corners),
+            x2 - x1,
+            y2 - y1,
+            self.size,
+        ));
+        Ok(())
     }
 }
 
@@ -74,33 +81,6 @@ pub fn box_of(crop: Crop, margin: f64, roi: &Roi, width: u32, height: u32) -> Re
         )));
     }
     Ok([x1, y1, x2, y2])
-}
-
-/// Antialiased bilinear resampling of the pixels in `[x1, y1, x2, y2)` to
-/// `[size, size, 3]`, as Pillow's `crop` and `resize` with `BILINEAR`: the filter is a
-/// triangle as wide as the larger of a source and a target pixel, and it sees nothing
-/// outside the crop.
-///
-/// Across first, then down, as Pillow does: each pass rounds, so that the other order
-/// changes one pixel in eight by a grey level.
-fn resize(picture: &Picture, corners: [u32; 4], size: usize, out: &mut [u8]) -> Result<()> {
-    let internal = |e: &dyn std::fmt::Display| Error::internal(format!("resize: {e}"));
-    let [x1, y1, x2, y2] = corners;
-    let (width, height, side) = (x2 - x1, y2 - y1, size as u32);
-    let pixels = crop(picture, corners);
-    let source =
-        PlaneRef::new(width, height, &pixels, PixelType::U8x3).map_err(|e| internal(&e))?;
-    let mut across = Plane::new(side, height, PixelType::U8x3);
-    let mut target =
-        Plane::from_slice_u8(side, side, out, PixelType::U8x3).map_err(|e| internal(&e))?;
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    let mut resizer = Resizer::new();
-    resizer
-        .resize(&source, &mut across, &options)
-        .map_err(|e| internal(&e))?;
-    resizer
-        .resize(&across, &mut target, &options)
-        .map_err(|e| internal(&e))
 }
 
 /// A copy of the pixels in `[x1, y1, x2, y2)`, which lie inside the picture.

@@ -8,6 +8,7 @@ mod cuda;
 mod framing;
 mod model;
 mod placement;
+mod resize;
 mod runtime;
 mod view;
 

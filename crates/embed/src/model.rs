@@ -156,19 +156,19 @@ pub struct Outputs {
 
 struct Value {
     name: String,
-    value: DynValue,
+    tensor: DynValue,
     shape: Vec<usize>,
 }
 
 impl Value {
-    fn of(name: &str, value: DynValue) -> Self {
-        let shape = match value.dtype() {
+    fn of(name: &str, tensor: DynValue) -> Self {
+        let shape = match tensor.dtype() {
             ValueType::Tensor { shape, .. } => shape.iter().map(|&side| side as usize).collect(),
             _ => Vec::new(),
         };
         Self {
             name: name.to_owned(),
-            value,
+            tensor,
             shape,
         }
     }
@@ -207,7 +207,7 @@ impl Outputs {
                 ))
             })?;
         let (_, data) = value
-            .value
+            .tensor
             .try_extract_tensor()
             .map_err(|e| Error::data(format!("output `{name}`: {}", first_line(e.message()))))?;
         Ok((&value.shape, data))

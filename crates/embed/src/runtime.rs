@@ -117,7 +117,7 @@ fn reason(error: &LoadDynamicError) -> String {
         LoadDynamicError::BadVersion { version_str, .. } => {
             format!("is too old (version {version_str})")
         }
-        other => other.to_string(),
+        LoadDynamicError::InvalidVersionString => error.to_string(),
     }
 }
 
@@ -176,9 +176,10 @@ fn library_name() -> &'static str {
 
 fn is_library(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    match cfg!(target_os = "macos") {
-        true => name.starts_with("libonnxruntime.") && name.ends_with(".dylib"),
-        false => name == "libonnxruntime.so" || name.starts_with("libonnxruntime.so."),
+    if cfg!(target_os = "macos") {
+        name.starts_with("libonnxruntime.") && name.ends_with(".dylib")
+    } else {
+        name == "libonnxruntime.so" || name.starts_with("libonnxruntime.so.")
     }
 }
 
