@@ -164,7 +164,7 @@ impl Panel<'_> {
             .map(|share| (self.area[0] + share * self.area[2], 0))
         {
             svg.path("stroke third dash", &[(x, top), (x, top + height)]);
-            svg.text("soft small", (x + 4.0, top + 11.0), word);
+            svg.text("soft small", (x + 4.0, top + height - 6.0), word);
         }
     }
 

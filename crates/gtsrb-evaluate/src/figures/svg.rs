@@ -12,7 +12,7 @@ const STYLE: &str = "\
 --paper:#161b22;--good:#5aa9e6;--bad:#ff7a59;--third:#9ca3af}}\
 .figure text{fill:var(--ink)}.figure .soft{fill:var(--soft)}.figure .light{fill:var(--paper)}.figure .title{font-weight:600;\
 font-size:13px}.figure .line{stroke:var(--line);fill:none}.figure .paper{fill:var(--paper)}\
-.figure .good{fill:var(--good)}.figure .bad{fill:var(--bad)}\
+.figure .good{fill:var(--good)}.figure .bad{fill:var(--bad)}.figure .third{fill:var(--third)}\
 .figure .stroke{fill:none;stroke-width:2;stroke-linejoin:round}\
 .figure .stroke.good{stroke:var(--good);fill:none}.figure .stroke.bad{stroke:var(--bad);\
 fill:none}.figure .stroke.third{stroke:var(--third);fill:none}\
