@@ -11,6 +11,9 @@ use std::process::{Command, Stdio};
 
 use tool::{backbone, oracles, text};
 
+const RESNET_TAPS: &str = "/layer1/layer1.0/relu_1/Relu_output_0:4,\
+    /layer3/layer3.0/relu_1/Relu_output_0:3,/Flatten_output_0:1";
+
 /// A variable that `make test` sets, or a line that says that the test is skipped.
 fn variable(name: &str) -> Option<PathBuf> {
     let value = std::env::var_os(name).filter(|v| !v.is_empty());
@@ -81,11 +84,7 @@ fn mobilenet_equals_pytorch() {
 
 #[test]
 fn resnet_with_a_fixed_batch_equals_pytorch() {
-    let layer = |n| format!("/layer{n}/layer{n}.0/relu_1/Relu_output_0");
-    exported(
-        "resnet",
-        &format!("{}:4,{}:3,/Flatten_output_0:1", layer(1), layer(3)),
-    );
+    exported("resnet", RESNET_TAPS);
 }
 
 #[test]
@@ -96,6 +95,39 @@ fn vision_transformer_equals_pytorch() {
 #[test]
 fn a_model_that_takes_bytes_equals_pytorch() {
     exported("bytes", "relu_4:3");
+}
+
+#[test]
+fn colours_last_and_another_range_equal_pytorch() {
+    use onnx_graph::{Builder, Element, Size, attribute};
+    let resnet = std::fs::read(oracles().join("fixtures/resnet.onnx")).unwrap();
+    let mut b = Builder::extend(onnx_graph::read(&resnet).unwrap()).unwrap();
+    // The input has the very name that the backbone's input will have.
+    let shape = [1, 64, 64, 3].map(Size::Fixed);
+    b.input("image", Element::F32, &shape);
+    let order = vec![attribute::ints("perm", &[0, 3, 1, 2])];
+    let planes = b.node("Transpose", &["image"], "image_planes", order);
+    b.replace_input("input", &planes);
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("colours_last.onnx");
+    std::fs::write(&model, onnx_graph::write(&b.finish().unwrap())).unwrap();
+    let output = backbone(dir.path())
+        .args(["--weights".as_ref(), model.as_os_str()])
+        .args(["--size", "64", "--range", "255", "--taps", RESNET_TAPS])
+        .args([
+            "--mean",
+            "123.675,116.28,103.53",
+            "--std",
+            "58.395,57.12,57.375",
+        ])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let model = dir.path().join("backbone/backbone.onnx");
+    python(
+        "backbone_golden.py",
+        &[&model, &oracles().join("golden/resnet.npz")],
+    );
 }
 
 #[test]
