@@ -236,7 +236,11 @@ fn to_batch(images: &[Image]) -> Result<RecordBatch> {
 
 fn from_batch(batch: &RecordBatch) -> std::result::Result<Vec<Image>, String> {
     let required = ["image", "label", "roi", "width", "height", "pixels"];
-    let nulls = |name: &&str| batch.column_by_name(name).is_some_and(|c| c.null_count() > 0);
+    let nulls = |name: &&str| {
+        batch
+            .column_by_name(name)
+            .is_some_and(|c| c.null_count() > 0)
+    };
     if let Some(name) = required.into_iter().find(nulls) {
         return Err(format!("column {name} holds nulls"));
     }
@@ -335,6 +339,7 @@ impl ImageSet {
 
     /// The images of `split` in order, a row group at a time; each file is verified before
     /// it is read.
+    #[must_use]
     pub fn batches(&self, split: Split) -> Batches<'_> {
         let files: Vec<_> = self.files(split).cloned().collect();
         Batches {

@@ -5,7 +5,7 @@
 //! names in the same folder, synced, and renamed together at the end, the manifest last. The
 //! old manifest goes first, so that a folder between two states counts as not made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -106,10 +106,8 @@ impl Output {
                 remove(&self.dir.join(name))?;
             }
         }
-        for file in files {
-            file.rename(&self.dir)?;
-        }
-        staged_manifest.rename(&self.dir)?;
+        place_all(files.iter().map(|file| (file, self.dir.join(&file.name))))?;
+        place_all([(&staged_manifest, self.dir.join(FILE))])?;
         Ok(manifest)
     }
 
@@ -231,19 +229,21 @@ impl Staged {
     pub fn path(&self) -> &Path {
         &self.temporary.0
     }
+}
 
-    /// Gives the file its name in `dir`.
-    fn rename(self, dir: &Path) -> Result<()> {
-        self.place(&dir.join(&self.name))
+/// Renames files to their targets, in or under the folder that they were made in, then syncs
+/// each folder once.
+pub(crate) fn place_all<'a>(files: impl IntoIterator<Item = (&'a Staged, PathBuf)>) -> Result<()> {
+    let mut folders = BTreeSet::new();
+    for (file, target) in files {
+        let folder = target.parent().unwrap_or(Path::new(".")).to_owned();
+        if !folders.contains(&folder) {
+            fs::create_dir_all(&folder).map_err(|e| Error::write(&folder, &e))?;
+            folders.insert(folder);
+        }
+        fs::rename(file.path(), &target).map_err(|e| Error::write(&target, &e))?;
     }
-
-    /// Gives the file the name `target`, in or under the folder that it was made in.
-    pub(crate) fn place(&self, target: &Path) -> Result<()> {
-        let parent = target.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(parent).map_err(|e| Error::write(parent, &e))?;
-        fs::rename(&self.temporary.0, target).map_err(|e| Error::write(target, &e))?;
-        sync_folder(parent)
-    }
+    folders.iter().try_for_each(|folder| sync_folder(folder))
 }
 
 fn sync_folder(dir: &Path) -> Result<()> {

@@ -22,7 +22,7 @@ pub struct Common {
     /// The pipeline's file
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
-    /// The run's folder [default: $RUNS_DIR/NAME, with the name of the pipeline's file]
+    /// The run's folder [default: the pipeline's name, in `$RUNS_DIR` or `runs`]
     #[arg(long, value_name = "DIR", global = true)]
     pub run: Option<PathBuf>,
     /// Worker threads [default: one a core]

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use stage::{Error, Result, check_interrupt};
 
 use super::{BATCH_ROWS, Key, STAGE, keys_array, to_key};
+use crate::output::place_all;
 use crate::table::{self, column, damaged, unwritten};
 use crate::{Hash, Output};
 
@@ -124,7 +125,7 @@ impl Cache {
             .map_err(|e| unwritten(&e))?
             .finish(Some(keys.len() as u64))?;
         let part = self.dir.join(part_name(staged.record().hash));
-        staged.place(&part)?;
+        place_all([(&staged, part.clone())])?;
         let index = self.parts.len();
         self.places.extend(
             keys.iter()

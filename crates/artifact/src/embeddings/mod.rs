@@ -34,7 +34,9 @@ pub type Key = Hash;
 pub fn key(image: &Image) -> Key {
     let roi = [image.roi.x1, image.roi.y1, image.roi.x2, image.roi.y2];
     let mut hash = HashBuilder::default().field(&image.bytes);
-    roi.iter().for_each(|corner| hash.add(corner.to_le_bytes()));
+    for corner in roi {
+        hash.add(corner.to_le_bytes());
+    }
     hash.finish()
 }
 
