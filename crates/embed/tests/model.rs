@@ -1,9 +1,16 @@
 //! Models on the real ONNX Runtime.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test's helpers"
+)]
+
 use embed::{Device, Input, Model, Port, Provider, Runtime, placement};
 use stage::Fault;
 
-/// 16 pixels to 64 numbers; see tests/oracles/tiny_backbone.py.
+/// 16 pixels to 64 numbers; see `tests/oracles/tiny_backbone.py`.
 const TINY: &[u8] = include_bytes!("../../gtsrb-extract/tests/fixtures/tiny.onnx");
 const PICTURE: usize = 16 * 16 * 3;
 

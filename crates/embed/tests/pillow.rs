@@ -1,5 +1,12 @@
 //! Real frames, framed by us and by Pillow: equal to the last bit.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test's helpers"
+)]
+
 use std::path::Path;
 use std::process::Command;
 

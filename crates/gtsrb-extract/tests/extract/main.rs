@@ -1,5 +1,12 @@
 //! The stage through its binary.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test's helpers"
+)]
+
 mod cache;
 mod errors;
 mod oracle;
