@@ -29,7 +29,7 @@ impl Device {
     /// # Errors
     /// [`Unavailable`](stage::Fault::Unavailable) when CUDA is demanded and the library has
     /// none. That the device works is shown when a model is opened on it, and that the work
-    /// runs there by [`placement`](crate::placement).
+    /// runs there by [`placement`](crate::placement()).
     pub fn choose(self, onnx: &[u8]) -> Result<Provider> {
         let runtime = Runtime::load()?;
         let compiled_in = CUDA::is_available().unwrap_or(false);
