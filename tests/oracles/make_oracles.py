@@ -185,6 +185,36 @@ def state_dict():
     torch.save(tensors, HERE / "fixtures/small.pth", _use_new_zipfile_serialization=False)
 
 
+def fill(message, seen):
+    """Sets every field of a message once; of a oneof the first that wasn't set before."""
+    for field in message.DESCRIPTOR.fields:
+        oneof = field.containing_oneof
+        if field.full_name in seen or (oneof and message.WhichOneof(oneof.name)):
+            continue
+        seen.add(field.full_name)
+        values = getattr(message, field.name)
+        if field.message_type:
+            for inner in [values.add(), values.add()] if field.is_repeated else [values]:
+                inner.SetInParent()
+                fill(inner, seen)
+        else:
+            text = {9: "text", 12: b"bytes", 1: 1.5, 2: 2.5}
+            value = text.get(field.type, 1)
+            values.extend([value] * 2) if field.is_repeated else setattr(message, field.name, value)
+
+
+def every_field():
+    """A message with every field of the format, to see that none is dropped."""
+    model, seen = onnx.ModelProto(), set()
+    fill(model, seen)
+    every = set()
+    for descriptor in onnx.onnx_ml_pb2.DESCRIPTOR.message_types_by_name.values():
+        for message in [descriptor, *descriptor.nested_types]:
+            every |= {field.full_name for field in message.fields}
+    assert not every - seen, every - seen
+    (HERE / "fixtures/every_field.onnx").write_bytes(model.SerializeToString(deterministic=True))
+
+
 def main():
     cache = os.environ.get("CACHE_DIR") or HERE.parent.parent / "cache"
     weights = os.environ.get("BACKBONE_WEIGHTS") or (
@@ -194,6 +224,7 @@ def main():
     torch.manual_seed(1)
     for folder in ("golden", "fixtures"):
         (HERE / folder).mkdir(exist_ok=True)
+    every_field()
     state_dict()
     lite0(weights)
     batch = torch.export.Dim("batch")

@@ -1,6 +1,7 @@
 //! The messages of the ONNX file format, `onnx.proto` of ONNX 1.23 (IR version 14), field by
 //! field. `prost` drops the fields that it doesn't know, so every field is declared, those
 //! that this crate never looks at as well: a model that is read and written keeps all of them.
+//! Lists of numbers are packed or not as in the original.
 
 #![allow(
     missing_docs,
@@ -117,9 +118,9 @@ pub struct AttributeProto {
     pub sparse_tensor: Option<SparseTensorProto>,
     #[prost(message, optional, tag = "14")]
     pub tp: Option<TypeProto>,
-    #[prost(float, repeated, tag = "7")]
+    #[prost(float, repeated, packed = "false", tag = "7")]
     pub floats: Vec<f32>,
-    #[prost(int64, repeated, tag = "8")]
+    #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
     #[prost(bytes = "vec", repeated, tag = "9")]
     pub strings: Vec<Vec<u8>>,
@@ -136,7 +137,7 @@ pub struct AttributeProto {
 /// A constant tensor. Its values are in `raw_data` (little-endian) or in one of the typed lists.
 #[derive(Clone, PartialEq, Message)]
 pub struct TensorProto {
-    #[prost(int64, repeated, tag = "1")]
+    #[prost(int64, repeated, packed = "false", tag = "1")]
     pub dims: Vec<i64>,
     #[prost(int32, tag = "2")]
     pub data_type: i32,
@@ -184,7 +185,7 @@ pub struct SparseTensorProto {
     pub values: Option<TensorProto>,
     #[prost(message, optional, tag = "2")]
     pub indices: Option<TensorProto>,
-    #[prost(int64, repeated, tag = "3")]
+    #[prost(int64, repeated, packed = "false", tag = "3")]
     pub dims: Vec<i64>,
 }
 

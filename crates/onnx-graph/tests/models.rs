@@ -28,6 +28,16 @@ fn what_is_read_is_written() {
 }
 
 #[test]
+fn no_field_of_the_format_is_dropped() {
+    use prost::Message as _;
+    // Every field is set in this file; one that isn't declared would be missing in the length.
+    let bytes = fixture("every_field.onnx");
+    let model = ModelProto::decode(bytes.as_slice()).unwrap();
+    assert_eq!(model.encoded_len(), bytes.len());
+    assert_eq!(ModelProto::decode(write(&model).as_slice()), Ok(model));
+}
+
+#[test]
 fn bad_files_have_their_own_errors() {
     assert_eq!(read(&[]), Err(Error::Empty));
     assert!(matches!(

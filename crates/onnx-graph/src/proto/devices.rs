@@ -31,7 +31,7 @@ pub struct NodeDeviceConfigurationProto {
 pub struct ShardingSpecProto {
     #[prost(string, tag = "1")]
     pub tensor_name: String,
-    #[prost(int64, repeated, tag = "2")]
+    #[prost(int64, repeated, packed = "false", tag = "2")]
     pub device: Vec<i64>,
     #[prost(message, repeated, tag = "3")]
     pub index_to_device_group_map: Vec<IntIntListEntryProto>,
@@ -44,7 +44,7 @@ pub struct ShardingSpecProto {
 pub struct IntIntListEntryProto {
     #[prost(int64, tag = "1")]
     pub key: i64,
-    #[prost(int64, repeated, tag = "2")]
+    #[prost(int64, repeated, packed = "false", tag = "2")]
     pub value: Vec<i64>,
 }
 
