@@ -1,5 +1,11 @@
 //! The binary on a tiny run.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests may panic and say that they skip"
+)]
+
 mod run;
 
 use artifact::head::Head;
