@@ -16,14 +16,20 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
+use parquet::errors::ParquetError;
 use parquet::file::properties::EnabledStatistics;
+use parquet::schema::types::ColumnPath;
 use serde::{Deserialize, Serialize};
 use stage::{Error, Result, check_interrupt};
 
 use super::{BATCH_ROWS, Key, STAGE, keys_array, to_key};
 use crate::output::place_all;
 use crate::table::{self, column, damaged, unwritten};
-use crate::{Hash, Output};
+use crate::{FileWriter, Hash, Output};
+
+/// Rows written at a time: the writer makes an object of 32 bytes of every half, so few at a
+/// time stay in the processor's cache.
+const WRITE_ROWS: usize = 64;
 
 /// How embeddings are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,20 +116,8 @@ impl Cache {
         embeddings: ArrayView2<f32>,
     ) -> Result<()> {
         let batch = part_batch(keys, storage, embeddings)?;
-        let embedding = "embedding.list.element".into();
-        let properties = table::properties(&[])
-            .set_compression(Compression::UNCOMPRESSED)
-            .set_dictionary_enabled(false)
-            .set_column_statistics_enabled(embedding, EnabledStatistics::None)
-            .build();
-        let mut parquet =
-            ArrowWriter::try_new(writer.create("part")?, batch.schema(), Some(properties))
-                .map_err(|e| unwritten(&e))?;
-        parquet.write(&batch).map_err(|e| unwritten(&e))?;
-        let staged = parquet
-            .into_inner()
-            .map_err(|e| unwritten(&e))?
-            .finish(Some(keys.len() as u64))?;
+        let file = write_part(writer.create("part")?, &batch).map_err(|e| unwritten(&e))?;
+        let staged = file.finish(Some(keys.len() as u64))?;
         let part = self.dir.join(part_name(staged.record().hash));
         place_all([(&staged, part.clone())])?;
         let index = self.parts.len();
@@ -170,6 +164,25 @@ impl Cache {
         }
         Ok(matrix)
     }
+}
+
+/// Writes a part; the embeddings are stored as they are, without statistics.
+fn write_part(
+    sink: FileWriter,
+    batch: &RecordBatch,
+) -> std::result::Result<FileWriter, ParquetError> {
+    let elements = ColumnPath::new(["embedding", "list", "element"].map(String::from).into());
+    let properties = table::properties(&[])
+        .set_compression(Compression::UNCOMPRESSED)
+        .set_dictionary_enabled(false)
+        .set_column_statistics_enabled(elements, EnabledStatistics::None)
+        .build();
+    let mut parquet = ArrowWriter::try_new(sink, batch.schema(), Some(properties))?;
+    for start in (0..batch.num_rows()).step_by(WRITE_ROWS) {
+        let rows = WRITE_ROWS.min(batch.num_rows() - start);
+        parquet.write(&batch.slice(start, rows))?;
+    }
+    parquet.into_inner()
 }
 
 fn part_name(hash: Hash) -> String {
