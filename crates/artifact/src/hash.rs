@@ -90,9 +90,7 @@ impl Serialize for Hash {
 
 impl<'de> Deserialize<'de> for Hash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -110,10 +108,7 @@ mod tests {
     #[test]
     fn fields_have_borders() {
         let whole = HashBuilder::default().field("ab").field("c").finish();
-        assert_ne!(
-            whole,
-            HashBuilder::default().field("a").field("bc").finish()
-        );
+        assert_ne!(whole, HashBuilder::default().field("a").field("bc").finish());
     }
 
     #[test]
@@ -122,12 +117,6 @@ mod tests {
         let path = dir.path().join("x");
         std::fs::write(&path, vec![7; 3_000_000]).unwrap();
         assert_eq!(Hash::of_file(&path).unwrap(), Hash::of(&vec![7; 3_000_000]));
-        assert_eq!(
-            Hash::of_file(&dir.path().join("y"))
-                .unwrap_err()
-                .fault()
-                .code(),
-            66
-        );
+        assert_eq!(Hash::of_file(&dir.path().join("y")).unwrap_err().fault().code(), 66);
     }
 }

@@ -154,10 +154,6 @@ mod tests {
         assert!(Head::from_bytes(&odd.to_bytes().unwrap()).is_err());
         odd = head();
         odd.weights[[0, 0]] = f32::NAN;
-        assert!(
-            Head::from_bytes(&odd.to_bytes().unwrap())
-                .unwrap_err()
-                .contains("NaN")
-        );
+        assert!(Head::from_bytes(&odd.to_bytes().unwrap()).unwrap_err().contains("NaN"));
     }
 }

@@ -101,18 +101,12 @@ impl Split {
 // that it would write itself, and it writes no others.
 
 fn roi_fields() -> Fields {
-    ["x1", "y1", "x2", "y2"]
-        .map(|name| Field::new(name, DataType::Int32, true))
-        .to_vec()
-        .into()
+    ["x1", "y1", "x2", "y2"].map(|name| Field::new(name, DataType::Int32, true)).to_vec().into()
 }
 
 fn image_fields() -> Fields {
-    vec![
-        Field::new("bytes", DataType::Binary, true),
-        Field::new("path", DataType::Utf8, true),
-    ]
-    .into()
+    vec![Field::new("bytes", DataType::Binary, true), Field::new("path", DataType::Utf8, true)]
+        .into()
 }
 
 fn schema() -> Arc<Schema> {
@@ -191,23 +185,14 @@ fn to_batch(images: &[Image]) -> Result<RecordBatch> {
     let image = StructArray::new(
         image_fields(),
         vec![
-            Arc::new(BinaryArray::from_iter_values(
-                images.iter().map(|i| &i.bytes),
-            )),
-            Arc::new(StringArray::from_iter_values(
-                images.iter().map(|i| &i.path),
-            )),
+            Arc::new(BinaryArray::from_iter_values(images.iter().map(|i| &i.bytes))),
+            Arc::new(StringArray::from_iter_values(images.iter().map(|i| &i.path))),
         ],
         None,
     );
     let roi = StructArray::new(
         roi_fields(),
-        vec![
-            int32(|i| i.roi.x1),
-            int32(|i| i.roi.y1),
-            int32(|i| i.roi.x2),
-            int32(|i| i.roi.y2),
-        ],
+        vec![int32(|i| i.roi.x1), int32(|i| i.roi.y1), int32(|i| i.roi.x2), int32(|i| i.roi.y2)],
         None,
     );
     let internal = |e| Error::internal(format!("cannot build a batch of images: {e}"));
@@ -222,12 +207,7 @@ fn to_batch(images: &[Image]) -> Result<RecordBatch> {
         Arc::new(roi),
         int32(|i| i.width),
         int32(|i| i.height),
-        Arc::new(
-            images
-                .iter()
-                .map(|i| i.track.as_deref())
-                .collect::<StringArray>(),
-        ),
+        Arc::new(images.iter().map(|i| i.track.as_deref()).collect::<StringArray>()),
         Arc::new(images.iter().map(|i| i.frame).collect::<Int32Array>()),
         Arc::new(pixels),
     ];
@@ -236,11 +216,7 @@ fn to_batch(images: &[Image]) -> Result<RecordBatch> {
 
 fn from_batch(batch: &RecordBatch) -> std::result::Result<Vec<Image>, String> {
     let required = ["image", "label", "roi", "width", "height", "pixels"];
-    let nulls = |name: &&str| {
-        batch
-            .column_by_name(name)
-            .is_some_and(|c| c.null_count() > 0)
-    };
+    let nulls = |name: &&str| batch.column_by_name(name).is_some_and(|c| c.null_count() > 0);
     if let Some(name) = required.into_iter().find(nulls) {
         return Err(format!("column {name} holds nulls"));
     }
@@ -262,22 +238,12 @@ fn from_batch(batch: &RecordBatch) -> std::result::Result<Vec<Image>, String> {
             bytes: bytes.value(row).to_vec(),
             path: path.value(row).to_owned(),
             label: label.value(row),
-            roi: Roi {
-                x1: x1.value(row),
-                y1: y1.value(row),
-                x2: x2.value(row),
-                y2: y2.value(row),
-            },
+            roi: Roi { x1: x1.value(row), y1: y1.value(row), x2: x2.value(row), y2: y2.value(row) },
             width: width.value(row),
             height: height.value(row),
             track: track.is_valid(row).then(|| track.value(row).to_owned()),
             frame: frame.is_valid(row).then(|| frame.value(row)),
-            pixels: Hash(
-                pixels
-                    .value(row)
-                    .try_into()
-                    .map_err(|_| "column pixels: not a hash")?,
-            ),
+            pixels: Hash(pixels.value(row).try_into().map_err(|_| "column pixels: not a hash")?),
         })
     })
     .collect()
@@ -302,11 +268,7 @@ impl ImageSet {
         let classes = manifest.facts.get("classes").cloned().unwrap_or_default();
         let classes = serde_json::from_value(classes)
             .map_err(|e| damaged(&dir.join("manifest.json"), format!("classes: {e}"), STAGE))?;
-        Ok(Self {
-            dir,
-            manifest,
-            classes,
-        })
+        Ok(Self { dir, manifest, classes })
     }
 
     /// The manifest; its facts hold `classes`.
@@ -324,17 +286,12 @@ impl ImageSet {
     /// How many images `split` has.
     #[must_use]
     pub fn count(&self, split: Split) -> u64 {
-        self.files(split)
-            .filter_map(|name| self.manifest.outputs[name].rows)
-            .sum()
+        self.files(split).filter_map(|name| self.manifest.outputs[name].rows).sum()
     }
 
     fn files(&self, split: Split) -> impl Iterator<Item = &String> {
         let prefix = format!("{}-", split.as_str());
-        self.manifest
-            .outputs
-            .keys()
-            .filter(move |name| name.starts_with(&prefix))
+        self.manifest.outputs.keys().filter(move |name| name.starts_with(&prefix))
     }
 
     /// The images of `split` in order, a row group at a time; each file is verified before
@@ -342,11 +299,7 @@ impl ImageSet {
     #[must_use]
     pub fn batches(&self, split: Split) -> Batches<'_> {
         let files: Vec<_> = self.files(split).cloned().collect();
-        Batches {
-            set: self,
-            files: files.into_iter(),
-            open: None,
-        }
+        Batches { set: self, files: files.into_iter(), open: None }
     }
 }
 
@@ -364,9 +317,7 @@ impl Batches<'_> {
                 match reader.next() {
                     Some(batch) => {
                         let batch = batch.map_err(|e| damaged(path, &e, STAGE))?;
-                        return from_batch(&batch)
-                            .map(Some)
-                            .map_err(|e| damaged(path, e, STAGE));
+                        return from_batch(&batch).map(Some).map_err(|e| damaged(path, e, STAGE));
                     }
                     None => self.open = None,
                 }
@@ -401,12 +352,7 @@ mod tests {
             bytes: vec![n as u8; 40 + n as usize % 7],
             path: format!("a/{n}.png"),
             label: i64::from(n % 3),
-            roi: Roi {
-                x1: 1,
-                y1: 2,
-                x2: n,
-                y2: n + 1,
-            },
+            roi: Roi { x1: 1, y1: 2, x2: n, y2: n + 1 },
             width: n + 10,
             height: n + 20,
             track: (n % 2 == 0).then(|| format!("t{n}")),
@@ -420,11 +366,7 @@ mod tests {
         let mut writer =
             Writer::new(output.create(&Split::Train.file(0, 1)).unwrap(), classes).unwrap();
         writer.write(images).unwrap();
-        let staged = writer
-            .finish()
-            .unwrap()
-            .finish(Some(images.len() as u64))
-            .unwrap();
+        let staged = writer.finish().unwrap().finish(Some(images.len() as u64)).unwrap();
         let work = Work {
             tool: STAGE.into(),
             version: "1".into(),
@@ -432,9 +374,7 @@ mod tests {
             inputs: BTreeMap::new(),
         };
         let facts = BTreeMap::from([("classes".to_owned(), json!(classes))]);
-        output
-            .commit(work, vec![staged], BTreeMap::new(), facts)
-            .unwrap();
+        output.commit(work, vec![staged], BTreeMap::new(), facts).unwrap();
     }
 
     #[test]
@@ -444,15 +384,9 @@ mod tests {
         let classes = ["x", "y", "z"].map(str::to_owned).to_vec();
         commit(run.path(), &images, &classes);
         let set = ImageSet::open(run.path()).unwrap();
-        assert_eq!(
-            (set.classes(), set.count(Split::Train)),
-            (classes.as_slice(), 2500)
-        );
+        assert_eq!((set.classes(), set.count(Split::Train)), (classes.as_slice(), 2500));
         let batches: Vec<_> = set.batches(Split::Train).map(Result::unwrap).collect();
-        assert_eq!(
-            batches.iter().map(Vec::len).collect::<Vec<_>>(),
-            [1000, 1000, 500]
-        );
+        assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [1000, 1000, 500]);
         assert_eq!(batches.concat(), images);
         assert_eq!(set.batches(Split::Test).count(), 0);
     }

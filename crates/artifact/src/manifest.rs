@@ -77,17 +77,13 @@ impl Manifest {
     pub fn read(dir: &Path, stage: &str) -> Result<Self> {
         let path = dir.join(FILE);
         let size = std::fs::metadata(&path).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => Error::missing(format!(
-                "{} is not there: run {stage} first",
-                path.display()
-            )),
+            std::io::ErrorKind::NotFound => {
+                Error::missing(format!("{} is not there: run {stage} first", path.display()))
+            }
             _ => Error::read(&path, &e),
         })?;
         let damaged = |reason: &str| {
-            Error::data(format!(
-                "{} is damaged ({reason}): run {stage} again",
-                path.display()
-            ))
+            Error::data(format!("{} is damaged ({reason}): run {stage} again", path.display()))
         };
         if size.len() > MOST_BYTES {
             return Err(damaged("too large"));
@@ -125,10 +121,7 @@ impl Manifest {
         let path = dir.join(name);
         let again = format!("run {} again", self.work.tool);
         let record = self.outputs.get(name).ok_or_else(|| {
-            Error::data(format!(
-                "{} is not in its manifest: {again}",
-                path.display()
-            ))
+            Error::data(format!("{} is not in its manifest: {again}", path.display()))
         })?;
         let found = match std::fs::metadata(&path) {
             Ok(metadata) if metadata.len() != record.bytes => None,
@@ -139,10 +132,7 @@ impl Manifest {
         if found == Some(record.hash) {
             return Ok(());
         }
-        Err(Error::data(format!(
-            "{} differs from its manifest: {again}",
-            path.display()
-        )))
+        Err(Error::data(format!("{} differs from its manifest: {again}", path.display())))
     }
 
     /// Whether every file in `dir` is as recorded.

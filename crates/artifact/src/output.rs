@@ -34,10 +34,7 @@ impl Output {
     pub fn open(dir: &Path) -> Result<Self> {
         fs::create_dir_all(dir).map_err(|e| Error::write(dir, &e))?;
         let lock = lock(&dir.join(".lock"))?;
-        let output = Self {
-            dir: dir.to_owned(),
-            _lock: lock,
-        };
+        let output = Self { dir: dir.to_owned(), _lock: lock };
         output.sweep()?;
         Ok(output)
     }
@@ -53,9 +50,7 @@ impl Output {
 
     /// A new file that will be `name` (`/` for subfolders) when it is committed.
     pub fn create(&self, name: &str) -> Result<FileWriter> {
-        let temporary = self
-            .dir
-            .join(format!("{TEMPORARY}{}", name.replace('/', "-")));
+        let temporary = self.dir.join(format!("{TEMPORARY}{}", name.replace('/', "-")));
         let file = File::create(&temporary).map_err(|e| Error::write(&temporary, &e))?;
         Ok(FileWriter {
             name: name.to_owned(),
@@ -69,8 +64,7 @@ impl Output {
     /// Writes a small file whole.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<Staged> {
         let mut file = self.create(name)?;
-        file.write_all(bytes)
-            .map_err(|e| Error::write(&file.temporary.0, &e))?;
+        file.write_all(bytes).map_err(|e| Error::write(&file.temporary.0, &e))?;
         file.finish(None)
     }
 
@@ -83,17 +77,8 @@ impl Output {
         counters: BTreeMap<String, u64>,
         facts: BTreeMap<String, Value>,
     ) -> Result<Manifest> {
-        let outputs = files
-            .iter()
-            .map(|f| (f.name.clone(), f.record.clone()))
-            .collect();
-        let manifest = Manifest {
-            format: FORMAT,
-            work,
-            outputs,
-            counters,
-            facts,
-        };
+        let outputs = files.iter().map(|f| (f.name.clone(), f.record.clone())).collect();
+        let manifest = Manifest { format: FORMAT, work, outputs, counters, facts };
         let mut json = serde_json::to_vec_pretty(&manifest)
             .map_err(|e| Error::internal(format!("cannot write a manifest: {e}")))?;
         json.push(b'\n');
@@ -116,11 +101,7 @@ impl Output {
         let dir = &self.dir;
         for entry in fs::read_dir(dir).map_err(|e| Error::read(dir, &e))? {
             let path = entry.map_err(|e| Error::read(dir, &e))?.path();
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if name.starts_with(TEMPORARY) {
                 remove(&path)?;
             }
@@ -151,9 +132,7 @@ pub(crate) fn lock(path: &Path) -> Result<File> {
         Err(TryLockError::Error(e)) => return Err(Error::write(path, &e)),
     }
     // For people only: the truth is the operating system's lock.
-    let _ = file
-        .set_len(0)
-        .and_then(|()| writeln!(file, "process {}", std::process::id()));
+    let _ = file.set_len(0).and_then(|()| writeln!(file, "process {}", std::process::id()));
     Ok(file)
 }
 
@@ -197,16 +176,8 @@ impl FileWriter {
             .and_then(|()| self.file.get_ref().sync_all())
             .map_err(|e| Error::write(&self.temporary.0, &e))?;
         let hash = Hash(self.hasher.finalize().into());
-        let record = FileRecord {
-            hash,
-            bytes: self.bytes,
-            rows,
-        };
-        Ok(Staged {
-            name: self.name,
-            temporary: self.temporary,
-            record,
-        })
+        let record = FileRecord { hash, bytes: self.bytes, rows };
+        Ok(Staged { name: self.name, temporary: self.temporary, record })
     }
 }
 
@@ -247,9 +218,7 @@ pub(crate) fn place_all<'a>(files: impl IntoIterator<Item = (&'a Staged, PathBuf
 }
 
 fn sync_folder(dir: &Path) -> Result<()> {
-    File::open(dir)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|e| Error::write(dir, &e))
+    File::open(dir).and_then(|folder| folder.sync_all()).map_err(|e| Error::write(dir, &e))
 }
 
 fn remove(path: &Path) -> Result<()> {
@@ -275,13 +244,8 @@ mod tests {
 
     fn commit(dir: &Path, value: i32, names: &[&str]) -> Manifest {
         let output = Output::open(dir).unwrap();
-        let files = names
-            .iter()
-            .map(|n| output.write(n, n.as_bytes()).unwrap())
-            .collect();
-        output
-            .commit(work(value), files, BTreeMap::new(), BTreeMap::new())
-            .unwrap()
+        let files = names.iter().map(|n| output.write(n, n.as_bytes()).unwrap()).collect();
+        output.commit(work(value), files, BTreeMap::new(), BTreeMap::new()).unwrap()
     }
 
     fn names(dir: &Path) -> Vec<String> {
@@ -311,25 +275,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let manifest = commit(dir.path(), 1, &["a"]);
         fs::write(dir.path().join("a"), "b").unwrap();
-        assert_eq!(
-            manifest.verify(dir.path(), "a").unwrap_err().fault().code(),
-            65
-        );
-        assert!(
-            Output::open(dir.path())
-                .unwrap()
-                .current(&work(1))
-                .unwrap()
-                .is_none()
-        );
+        assert_eq!(manifest.verify(dir.path(), "a").unwrap_err().fault().code(), 65);
+        assert!(Output::open(dir.path()).unwrap().current(&work(1)).unwrap().is_none());
         fs::remove_file(dir.path().join("a")).unwrap();
-        assert!(
-            Output::open(dir.path())
-                .unwrap()
-                .current(&work(1))
-                .unwrap()
-                .is_none()
-        );
+        assert!(Output::open(dir.path()).unwrap().current(&work(1)).unwrap().is_none());
     }
 
     #[test]
@@ -340,22 +289,14 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         for end in 0..whole.len() - 1 {
             fs::write(&path, &whole[..end]).unwrap();
-            assert_eq!(
-                Manifest::read(dir.path(), "t").unwrap_err().fault().code(),
-                65
-            );
+            assert_eq!(Manifest::read(dir.path(), "t").unwrap_err().fault().code(), 65);
         }
-        let newer = String::from_utf8(whole)
-            .unwrap()
-            .replace("\"format\": 1", "\"format\": 2");
+        let newer = String::from_utf8(whole).unwrap().replace("\"format\": 1", "\"format\": 2");
         fs::write(&path, newer).unwrap();
         let error = Manifest::read(dir.path(), "t").unwrap_err().to_string();
         assert!(error.contains("format 2"), "{error}");
         fs::remove_file(&path).unwrap();
-        assert_eq!(
-            Manifest::read(dir.path(), "t").unwrap_err().fault().code(),
-            66
-        );
+        assert_eq!(Manifest::read(dir.path(), "t").unwrap_err().fault().code(), 66);
     }
 
     #[test]

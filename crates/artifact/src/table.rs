@@ -15,9 +15,7 @@ use stage::{Error, Result};
 /// written, and metadata keep the order given.
 #[must_use]
 pub fn properties(metadata: &[(&str, String)]) -> WriterPropertiesBuilder {
-    let metadata = metadata
-        .iter()
-        .map(|(k, v)| KeyValue::new((*k).to_owned(), v.clone()));
+    let metadata = metadata.iter().map(|(k, v)| KeyValue::new((*k).to_owned(), v.clone()));
     WriterProperties::builder()
         .set_created_by("gtsrb".to_owned())
         .set_compression(Compression::SNAPPY)
@@ -34,10 +32,7 @@ pub(crate) fn reader(path: &Path, rows: usize, stage: &str) -> Result<ParquetRec
 
 /// A Parquet file that can't be read as it should.
 pub(crate) fn damaged(path: &Path, reason: impl std::fmt::Display, stage: &str) -> Error {
-    Error::data(format!(
-        "{} is damaged ({reason}): run {stage} again",
-        path.display()
-    ))
+    Error::data(format!("{} is damaged ({reason}): run {stage} again", path.display()))
 }
 
 /// A failed write of Parquet.

@@ -81,9 +81,7 @@ pub(crate) fn unavailable(error: &ort::Error) -> Error {
 /// Whether opening a model failed because of the device and not because of the model.
 pub(crate) fn is_device_error(error: &ort::Error) -> bool {
     let message = error.message();
-    ["CUDA failure", "CUDNN", "CUBLAS", "libcu"]
-        .iter()
-        .any(|mark| message.contains(mark))
+    ["CUDA failure", "CUDNN", "CUBLAS", "libcu"].iter().any(|mark| message.contains(mark))
 }
 
 /// What ONNX Runtime's CUDA provider needs, in the order in which they need each other.

@@ -47,12 +47,7 @@ impl Framing {
             None => [0, 0, width, height],
         };
         let [x1, y1, x2, y2] = corners.map(|corner| corner as usize);
-        out.copy_from_slice(&resize(
-            &crop(picture, corners),
-            x2 - x1,
-            y2 - y1,
-            self.size,
-        ));
+        out.copy_from_slice(&resize(&crop(picture, corners), x2 - x1, y2 - y1, self.size));
         Ok(())
     }
 }
@@ -87,14 +82,8 @@ pub fn box_of(crop: Crop, margin: f64, roi: &Roi, width: u32, height: u32) -> Re
 fn crop(picture: &Picture, [x1, y1, x2, y2]: [u32; 4]) -> Vec<u8> {
     let stride = picture.width() as usize * 3;
     let columns = x1 as usize * 3..x2 as usize * 3;
-    let rows = picture
-        .rgb()
-        .chunks_exact(stride)
-        .take(y2 as usize)
-        .skip(y1 as usize);
-    rows.flat_map(|row| &row[columns.clone()])
-        .copied()
-        .collect()
+    let rows = picture.rgb().chunks_exact(stride).take(y2 as usize).skip(y1 as usize);
+    rows.flat_map(|row| &row[columns.clone()]).copied().collect()
 }
 
 #[cfg(test)]
@@ -120,43 +109,22 @@ mod tests {
 
     #[test]
     fn the_margin_grows_the_roi_and_stops_at_the_border() {
-        let roi = Roi {
-            x1: 10,
-            y1: 5,
-            x2: 29,
-            y2: 14,
-        }; // 20 x 10
+        let roi = Roi { x1: 10, y1: 5, x2: 29, y2: 14 }; // 20 x 10
         let of = |crop, margin| box_of(crop, margin, &roi, 40, 30).unwrap();
         assert_eq!(of(Crop::Roi, 0.0), [10, 5, 30, 15]);
         assert_eq!(of(Crop::Roi, 0.1), [8, 4, 32, 16]);
         assert_eq!(of(Crop::Roi, 0.6), [0, 0, 40, 21]);
         assert_eq!(of(Crop::Full, 0.6), [0, 0, 40, 30]);
-        let outside = Roi {
-            x1: 50,
-            y1: 5,
-            x2: 60,
-            y2: 14,
-        };
+        let outside = Roi { x1: 50, y1: 5, x2: 60, y2: 14 };
         assert!(box_of(Crop::Roi, 0.0, &outside, 40, 30).is_err());
     }
 
     #[test]
     fn one_pixel_fills_the_target() {
-        let framing = Framing {
-            crop: Crop::Roi,
-            margin: 0.0,
-            size: 2,
-        };
+        let framing = Framing { crop: Crop::Roi, margin: 0.0, size: 2 };
         let mut out = [0; 12];
-        let roi = Roi {
-            x1: 2,
-            y1: 1,
-            x2: 2,
-            y2: 1,
-        };
-        framing
-            .frame_picture(&small(), Some(&roi), &mut out)
-            .unwrap();
+        let roi = Roi { x1: 2, y1: 1, x2: 2, y2: 1 };
+        framing.frame_picture(&small(), Some(&roi), &mut out).unwrap();
         assert_eq!(out, [120, 121, 122].repeat(4).as_slice());
     }
 
@@ -166,23 +134,14 @@ mod tests {
             bytes: b"\x89PNG\r\n\x1a\nrest".to_vec(),
             path: "Train/1/x.png".into(),
             label: 1,
-            roi: Roi {
-                x1: 0,
-                y1: 0,
-                x2: 0,
-                y2: 0,
-            },
+            roi: Roi { x1: 0, y1: 0, x2: 0, y2: 0 },
             width: 1,
             height: 1,
             track: None,
             frame: None,
             pixels: artifact::Hash::of(b""),
         };
-        let framing = Framing {
-            crop: Crop::Roi,
-            margin: 0.0,
-            size: 2,
-        };
+        let framing = Framing { crop: Crop::Roi, margin: 0.0, size: 2 };
         let error = framing.frame(&image, &mut [0; 12]).unwrap_err();
         assert_eq!(error.fault(), stage::Fault::Data);
         assert!(error.to_string().starts_with("Train/1/x.png: "), "{error}");

@@ -73,22 +73,15 @@ impl Model {
         options: impl FnOnce(SessionBuilder) -> ort::Result<SessionBuilder>,
     ) -> Result<Self> {
         let runtime = Runtime::load()?;
-        let builder = plain_options(runtime)
-            .and_then(options)
-            .map_err(|e| internal(&e))?;
+        let builder = plain_options(runtime).and_then(options).map_err(|e| internal(&e))?;
         let mut builder = match provider {
             Provider::Cpu => builder,
             Provider::Cuda => cuda::register(builder, runtime)?,
         };
-        let session = builder
-            .commit_from_memory(onnx)
-            .map_err(|e| match provider {
-                Provider::Cuda if cuda::is_device_error(&e) => cuda::unavailable(&e),
-                _ => Error::data(format!(
-                    "not a usable ONNX model: {}",
-                    first_line(e.message())
-                )),
-            })?;
+        let session = builder.commit_from_memory(onnx).map_err(|e| match provider {
+            Provider::Cuda if cuda::is_device_error(&e) => cuda::unavailable(&e),
+            _ => Error::data(format!("not a usable ONNX model: {}", first_line(e.message()))),
+        })?;
         Ok(Self { session })
     }
 
@@ -128,20 +121,16 @@ impl Model {
             Error::data(format!("the model cannot run: {}", first_line(e.message())))
         };
         let value: SessionInputValue<'_> = match input {
-            Input::U8 { shape, data } => TensorRef::from_array_view((dimensions(shape), data))
-                .map_err(failed)?
-                .into(),
-            Input::F32 { shape, data } => TensorRef::from_array_view((dimensions(shape), data))
-                .map_err(failed)?
-                .into(),
+            Input::U8 { shape, data } => {
+                TensorRef::from_array_view((dimensions(shape), data)).map_err(failed)?.into()
+            }
+            Input::F32 { shape, data } => {
+                TensorRef::from_array_view((dimensions(shape), data)).map_err(failed)?.into()
+            }
         };
         let outputs = self.session.run(vec![(name, value)]).map_err(failed)?;
-        let values = outputs
-            .into_iter()
-            .map(|(name, value)| Value::of(name, value));
-        Ok(Outputs {
-            values: values.collect(),
-        })
+        let values = outputs.into_iter().map(|(name, value)| Value::of(name, value));
+        Ok(Outputs { values: values.collect() })
     }
 
     pub(crate) fn session(&mut self) -> &mut Session {
@@ -166,11 +155,7 @@ impl Value {
             ValueType::Tensor { shape, .. } => shape.iter().map(|&side| side as usize).collect(),
             _ => Vec::new(),
         };
-        Self {
-            name: name.to_owned(),
-            tensor,
-            shape,
-        }
+        Self { name: name.to_owned(), tensor, shape }
     }
 }
 
@@ -195,17 +180,10 @@ impl Outputs {
         &self,
         name: &str,
     ) -> Result<(&[usize], &[T])> {
-        let value = self
-            .values
-            .iter()
-            .find(|value| value.name == name)
-            .ok_or_else(|| {
-                let names: Vec<&str> = self.values.iter().map(|v| v.name.as_str()).collect();
-                Error::data(format!(
-                    "the model has no output `{name}`, only {}",
-                    names.join(", ")
-                ))
-            })?;
+        let value = self.values.iter().find(|value| value.name == name).ok_or_else(|| {
+            let names: Vec<&str> = self.values.iter().map(|v| v.name.as_str()).collect();
+            Error::data(format!("the model has no output `{name}`, only {}", names.join(", ")))
+        })?;
         let (_, data) = value
             .tensor
             .try_extract_tensor()
@@ -220,11 +198,7 @@ impl Port {
             ValueType::Tensor { ty, shape, .. } => (element(*ty), shape.to_vec()),
             other => (format!("{other:?}"), Vec::new()),
         };
-        Self {
-            name: outlet.name().to_owned(),
-            kind,
-            shape,
-        }
+        Self { name: outlet.name().to_owned(), kind, shape }
     }
 }
 

@@ -26,10 +26,7 @@ pub fn placement(onnx: &[u8], provider: Provider, shape: &[usize]) -> Result<Pla
     let prefix = folder.path().join("profile");
     let mut model = Model::load_with(onnx, provider, |o| Ok(o.with_profiling(&prefix)?))?;
     let zeros = vec![0; shape.iter().product()];
-    model.run(Input::U8 {
-        shape,
-        data: &zeros,
-    })?;
+    model.run(Input::U8 { shape, data: &zeros })?;
     let file = model
         .session()
         .end_profiling()
@@ -64,10 +61,7 @@ impl Placement {
         let events: Vec<Event> = serde_json::from_str(profile)
             .map_err(|e| Error::internal(format!("the profile cannot be read: {e}")))?;
         let mut placement = Self::default();
-        for event in events
-            .into_iter()
-            .filter(|event| event.name.ends_with("_kernel_time"))
-        {
+        for event in events.into_iter().filter(|event| event.name.ends_with("_kernel_time")) {
             let operators = placement.0.entry(event.args.provider).or_default();
             *operators.entry(event.args.op_name).or_default() += 1;
         }
@@ -88,9 +82,7 @@ impl Placement {
                  ONNX Runtime runs on CUDA"
             ))),
             None if self.0.contains_key(provider) => Ok(()),
-            None => Err(Error::unavailable(
-                "CUDA is asked for, but no node ran on it",
-            )),
+            None => Err(Error::unavailable("CUDA is asked for, but no node ran on it")),
         }
     }
 }
@@ -125,16 +117,9 @@ mod tests {
 
     #[test]
     fn a_heavy_node_elsewhere_is_unavailable() {
-        let error = profile("CPUExecutionProvider")
-            .check("CUDAExecutionProvider")
-            .unwrap_err();
+        let error = profile("CPUExecutionProvider").check("CUDAExecutionProvider").unwrap_err();
         assert_eq!(error.fault(), stage::Fault::Unavailable);
-        assert!(
-            error
-                .to_string()
-                .contains("FusedConv ran on CPUExecutionProvider"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("FusedConv ran on CPUExecutionProvider"), "{error}");
         assert!(Placement::default().check("CUDAExecutionProvider").is_err());
     }
 }

@@ -51,10 +51,7 @@ fn down(pixels: &[u8], width: usize, height: usize, size: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(size * row);
     for taps in taps(height, size) {
         sums.fill(HALF);
-        for (source, weight) in pixels[taps.first * row..]
-            .chunks_exact(row)
-            .zip(&taps.weights)
-        {
+        for (source, weight) in pixels[taps.first * row..].chunks_exact(row).zip(&taps.weights) {
             for (sum, &value) in sums.iter_mut().zip(source) {
                 *sum += i32::from(value) * weight;
             }
@@ -83,10 +80,7 @@ fn taps(from: usize, to: usize) -> Vec<Taps> {
         let weights: Vec<f64> = (first..end).map(triangle).collect();
         let total: f64 = weights.iter().sum();
         let fixed = |weight: f64| (weight / total * f64::from(1 << BITS) + 0.5) as i32;
-        Taps {
-            first,
-            weights: weights.into_iter().map(fixed).collect(),
-        }
+        Taps { first, weights: weights.into_iter().map(fixed).collect() }
     };
     (0..to).map(tap).collect()
 }
@@ -97,15 +91,7 @@ mod tests {
 
     #[test]
     fn weights_sum_to_one_and_stay_inside() {
-        for (from, to) in [
-            (1, 1),
-            (1, 7),
-            (7, 1),
-            (25, 96),
-            (266, 96),
-            (97, 96),
-            (3, 224),
-        ] {
+        for (from, to) in [(1, 1), (1, 7), (7, 1), (25, 96), (266, 96), (97, 96), (3, 224)] {
             for taps in taps(from, to) {
                 let sum: i32 = taps.weights.iter().sum();
                 assert!((sum - (1 << BITS)).abs() <= taps.weights.len() as i32);
@@ -122,9 +108,6 @@ mod tests {
         assert_eq!(across(&row, 4, 2), [[50; 3], [160; 3]].concat());
         // Two rows to four: 1, 3/4, 1/4, 0 of the first.
         let column = [[0; 3], [100; 3]].concat();
-        assert_eq!(
-            down(&column, 1, 2, 4),
-            [[0; 3], [25; 3], [75; 3], [100; 3]].concat()
-        );
+        assert_eq!(down(&column, 1, 2, 4), [[0; 3], [25; 3], [75; 3], [100; 3]].concat());
     }
 }

@@ -39,11 +39,7 @@ impl Runtime {
             return Ok(runtime);
         }
         let runtime = Self::find()?;
-        tracing::debug!(
-            "ONNX Runtime {} at {}",
-            runtime.version,
-            runtime.path.display()
-        );
+        tracing::debug!("ONNX Runtime {} at {}", runtime.version, runtime.path.display());
         Ok(LOADED.get_or_init(|| runtime))
     }
 
@@ -96,11 +92,7 @@ impl Runtime {
             .map_err(|e| says(&e))?;
         let minor = ort::util::probe(&path).map_or_else(|| "?".into(), |minor| minor.to_string());
         let version = format!("1.{minor}{}", commit(ort::info()));
-        Ok(Self {
-            environment,
-            path,
-            version,
-        })
+        Ok(Self { environment, path, version })
     }
 }
 
@@ -108,9 +100,7 @@ impl Runtime {
 fn reason(error: &LoadDynamicError) -> String {
     match error {
         LoadDynamicError::Dlopen { error, .. } => {
-            let cause = error
-                .source()
-                .map_or_else(|| error.to_string(), ToString::to_string);
+            let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
             format!("cannot be loaded ({cause})")
         }
         LoadDynamicError::MissingApi { .. } => "is not ONNX Runtime".to_owned(),
@@ -124,10 +114,7 @@ fn reason(error: &LoadDynamicError) -> String {
 /// `+` and the commit of a build, from ONNX Runtime's own description of it.
 fn commit(info: &str) -> String {
     let after = info.split("git-commit-id=").nth(1).unwrap_or_default();
-    let id: String = after
-        .chars()
-        .take_while(char::is_ascii_alphanumeric)
-        .collect();
+    let id: String = after.chars().take_while(char::is_ascii_alphanumeric).collect();
     if id.is_empty() { id } else { format!("+{id}") }
 }
 
@@ -137,28 +124,16 @@ fn places() -> Vec<std::result::Result<PathBuf, String>> {
         return vec![Ok(path.into())];
     }
     let executable = std::env::current_exe().ok();
-    let beside = executable
-        .as_deref()
-        .and_then(Path::parent)
-        .map(Path::to_owned);
-    let folders = [
-        Some(stage::cache_dir().join("downloads/onnxruntime")),
-        beside,
-    ];
-    folders
-        .into_iter()
-        .flatten()
-        .flat_map(|folder| libraries(&folder))
-        .collect()
+    let beside = executable.as_deref().and_then(Path::parent).map(Path::to_owned);
+    let folders = [Some(stage::cache_dir().join("downloads/onnxruntime")), beside];
+    folders.into_iter().flatten().flat_map(|folder| libraries(&folder)).collect()
 }
 
 /// The libraries of one folder, the newest version first.
 fn libraries(folder: &Path) -> Vec<std::result::Result<PathBuf, String>> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut found: Vec<PathBuf> = entries
-        .map(|entry| entry.path())
-        .filter(|path| is_library(path))
-        .collect();
+    let mut found: Vec<PathBuf> =
+        entries.map(|entry| entry.path()).filter(|path| is_library(path)).collect();
     found.sort_by_key(|path| std::cmp::Reverse(version_numbers(path)));
     if found.is_empty() {
         return vec![Err(format!("{}: no {}", folder.display(), library_name()))];
@@ -167,11 +142,7 @@ fn libraries(folder: &Path) -> Vec<std::result::Result<PathBuf, String>> {
 }
 
 fn library_name() -> &'static str {
-    if cfg!(target_os = "macos") {
-        "libonnxruntime.*.dylib"
-    } else {
-        "libonnxruntime.so.*"
-    }
+    if cfg!(target_os = "macos") { "libonnxruntime.*.dylib" } else { "libonnxruntime.so.*" }
 }
 
 fn is_library(path: &Path) -> bool {
@@ -186,9 +157,7 @@ fn is_library(path: &Path) -> bool {
 /// `libonnxruntime.so.1.31.1` → `[1, 31, 1]`.
 fn version_numbers(path: &Path) -> Vec<u32> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.split('.')
-        .filter_map(|part| part.parse().ok())
-        .collect()
+    name.split('.').filter_map(|part| part.parse().ok()).collect()
 }
 
 #[cfg(test)]
@@ -203,24 +172,13 @@ mod tests {
         } else {
             ["libonnxruntime.so.1.9.0", "libonnxruntime.so.1.31.1"]
         };
-        for name in names
-            .iter()
-            .chain(&["libonnxruntime_providers_shared.so", "readme"])
-        {
+        for name in names.iter().chain(&["libonnxruntime_providers_shared.so", "readme"]) {
             std::fs::write(folder.path().join(name), b"").unwrap();
         }
         let found: Vec<PathBuf> = libraries(folder.path()).into_iter().flatten().collect();
-        assert_eq!(
-            found,
-            [folder.path().join(names[1]), folder.path().join(names[0])]
-        );
+        assert_eq!(found, [folder.path().join(names[1]), folder.path().join(names[0])]);
         let none = libraries(&folder.path().join("none"));
-        assert!(
-            none[0]
-                .as_ref()
-                .unwrap_err()
-                .contains("none: no libonnxruntime")
-        );
+        assert!(none[0].as_ref().unwrap_err().contains("none: no libonnxruntime"));
     }
 
     #[test]

@@ -98,11 +98,7 @@ impl View {
     /// How pictures become this view's pixels.
     #[must_use]
     pub fn framing(&self) -> Framing {
-        Framing {
-            crop: self.crop,
-            margin: self.margin,
-            size: self.size,
-        }
+        Framing { crop: self.crop, margin: self.margin, size: self.size }
     }
 }
 
@@ -129,40 +125,16 @@ mod tests {
     fn every_field_changes_the_hash() {
         let base = view();
         let others = [
-            View {
-                backbone: Hash::of(b"other"),
-                ..view()
-            },
+            View { backbone: Hash::of(b"other"), ..view() },
             View { size: 64, ..view() },
-            View {
-                crop: Crop::Full,
-                ..view()
-            },
-            View {
-                margin: 0.2,
-                ..view()
-            },
-            View {
-                filter: "bicubic".into(),
-                ..view()
-            },
+            View { crop: Crop::Full, ..view() },
+            View { margin: 0.2, ..view() },
+            View { filter: "bicubic".into(), ..view() },
             View { batch: 4, ..view() },
-            View {
-                storage: Storage::F32,
-                ..view()
-            },
-            View {
-                runtime: "1.30".into(),
-                ..view()
-            },
-            View {
-                provider: Provider::Cuda,
-                ..view()
-            },
-            View {
-                preprocessing: 2,
-                ..view()
-            },
+            View { storage: Storage::F32, ..view() },
+            View { runtime: "1.30".into(), ..view() },
+            View { provider: Provider::Cuda, ..view() },
+            View { preprocessing: 2, ..view() },
         ];
         assert_eq!(others.len(), base.parameters().as_object().unwrap().len());
         for other in others {

@@ -29,12 +29,7 @@ fn pictures(count: usize) -> Vec<u8> {
 }
 
 fn embed(model: &mut Model, batch: usize, data: &[u8]) -> Vec<f32> {
-    let outputs = model
-        .run(Input::U8 {
-            shape: &[batch, 16, 16, 3],
-            data,
-        })
-        .unwrap();
+    let outputs = model.run(Input::U8 { shape: &[batch, 16, 16, 3], data }).unwrap();
     let (shape, values) = outputs.f32("embedding").unwrap();
     assert_eq!(shape, [batch, 64]);
     values.to_vec()
@@ -89,35 +84,18 @@ fn wrong_models_inputs_and_outputs_are_data_errors() {
     }
     let mut model = Model::load(TINY, Provider::Cpu).unwrap();
     let wrong = [
-        Input::U8 {
-            shape: &[1, 8, 8, 3],
-            data: &[0; 192],
-        },
-        Input::U8 {
-            shape: &[2, 16, 16, 3],
-            data: &[0; PICTURE],
-        },
-        Input::F32 {
-            shape: &[1, 16, 16, 3],
-            data: &[0.0; PICTURE],
-        },
+        Input::U8 { shape: &[1, 8, 8, 3], data: &[0; 192] },
+        Input::U8 { shape: &[2, 16, 16, 3], data: &[0; PICTURE] },
+        Input::F32 { shape: &[1, 16, 16, 3], data: &[0.0; PICTURE] },
     ];
     for input in wrong {
         let error = model.run(input).err().unwrap();
         assert_eq!(error.fault(), Fault::Data);
         assert!(!error.to_string().contains('\n'), "{error}");
     }
-    let outputs = model
-        .run(Input::U8 {
-            shape: &[1, 16, 16, 3],
-            data: &pictures(1),
-        })
-        .unwrap();
+    let outputs = model.run(Input::U8 { shape: &[1, 16, 16, 3], data: &pictures(1) }).unwrap();
     let message = outputs.f32("label").unwrap_err().to_string();
-    assert!(
-        message.contains("label") && message.contains("embedding"),
-        "{message}"
-    );
+    assert!(message.contains("label") && message.contains("embedding"), "{message}");
     assert!(outputs.i64("embedding").is_err());
 }
 
@@ -129,10 +107,7 @@ fn the_placement_of_nodes_is_what_ran() {
     let nodes = placement(TINY, Provider::Cpu, &[2, 16, 16, 3]).unwrap();
     assert_eq!(nodes.0.keys().collect::<Vec<_>>(), ["CPUExecutionProvider"]);
     let operators = &nodes.0["CPUExecutionProvider"];
-    assert!(
-        operators.keys().any(|operator| operator.contains("Conv")),
-        "{operators:?}"
-    );
+    assert!(operators.keys().any(|operator| operator.contains("Conv")), "{operators:?}");
 }
 
 #[test]

@@ -32,11 +32,7 @@ pub fn network(model: ModelProto, settings: &Settings) -> Result<Network> {
     let mut b = Builder::extend(model).map_err(data)?;
     let pixels = Size::Fixed(settings.size);
     b.clear_outputs();
-    let moved = b.input(
-        IMAGE,
-        Element::U8,
-        &[Size::Open("n"), pixels, pixels, Size::Fixed(3)],
-    );
+    let moved = b.input(IMAGE, Element::U8, &[Size::Open("n"), pixels, pixels, Size::Fixed(3)]);
     let name = |tensor: &str| match &moved {
         Some(moved) if tensor == IMAGE => moved.clone(),
         _ => tensor.to_owned(),
@@ -71,11 +67,7 @@ pub fn image_input(model: &ModelProto) -> Result<&ValueInfoProto> {
         _ => Err(Error::data(format!(
             "the model has {} inputs ({}); wanted is one, the picture",
             inputs.len(),
-            inputs
-                .iter()
-                .map(|i| i.name.as_str())
-                .collect::<Vec<_>>()
-                .join(", ")
+            inputs.iter().map(|i| i.name.as_str()).collect::<Vec<_>>().join(", ")
         ))),
     }
 }
@@ -114,10 +106,8 @@ fn layout(input: &ValueInfoProto, settings: &Settings) -> Result<Layout> {
 
 /// Dimensions as people write them, `?` for open ones.
 pub fn show(dims: &[Option<usize>]) -> String {
-    let dims: Vec<String> = dims
-        .iter()
-        .map(|d| d.map_or_else(|| "?".into(), |d| d.to_string()))
-        .collect();
+    let dims: Vec<String> =
+        dims.iter().map(|d| d.map_or_else(|| "?".into(), |d| d.to_string())).collect();
     format!("[{}]", dims.join(", "))
 }
 
@@ -136,12 +126,7 @@ fn check_size(input: &ValueInfoProto, layout: Layout, size: usize) -> Result<()>
         Layout::Nchw => dims.get(2..4),
         Layout::Nhwc => dims.get(1..3),
     };
-    if sides
-        .unwrap_or_default()
-        .iter()
-        .flatten()
-        .all(|&d| d == size)
-    {
+    if sides.unwrap_or_default().iter().flatten().all(|&d| d == size) {
         return Ok(());
     }
     Err(Error::data(format!(
@@ -167,10 +152,7 @@ impl Scaling {
                 "the model takes bytes and normalises them itself; leave backbone.mean, std and \
                  range away",
             )),
-            Some(Element::U8) => Ok(Self {
-                bytes: None,
-                words: "inside the model".into(),
-            }),
+            Some(Element::U8) => Ok(Self { bytes: None, words: "inside the model".into() }),
             Some(e) if e.is_float() && e != Element::Bf16 => Self::of_floats(settings),
             other => Err(Error::data(format!(
                 "the model's input is {}; wanted is float32, float16, float64 or uint8",
@@ -182,30 +164,21 @@ impl Scaling {
     fn of_floats(settings: &Settings) -> Result<Self> {
         let range = settings.range.unwrap_or(1.0);
         if !(range.is_finite() && range > 0.0) {
-            return Err(Error::config(format!(
-                "backbone.range is {range}, must be positive"
-            )));
+            return Err(Error::config(format!("backbone.range is {range}, must be positive")));
         }
         // On another scale than 0 to 1 the published numbers are multiplied alike.
         let mean = colours("mean", settings.mean.as_deref(), MEAN.map(|m| m * range))?;
         let std = colours("std", settings.std.as_deref(), STD.map(|s| s * range))?;
         if std.iter().any(|&s| s <= 0.0) {
-            return Err(Error::config(format!(
-                "backbone.std is {std:?}, must be positive"
-            )));
+            return Err(Error::config(format!("backbone.std is {std:?}, must be positive")));
         }
         if settings.mean.is_none() && settings.std.is_none() {
             tracing::info!("no mean and std given: ImageNet's are used");
         }
-        let bytes = (
-            mean.map(|m| (m * 255.0 / range) as f32),
-            std.map(|s| (range / 255.0 / s) as f32),
-        );
+        let bytes =
+            (mean.map(|m| (m * 255.0 / range) as f32), std.map(|s| (range / 255.0 / s) as f32));
         let words = format!("(x * {range} / 255 - {mean:?}) / {std:?}, RGB");
-        Ok(Self {
-            bytes: Some(bytes),
-            words,
-        })
+        Ok(Self { bytes: Some(bytes), words })
     }
 }
 
@@ -213,15 +186,10 @@ fn colours(name: &str, given: Option<&[f64]>, default: [f64; 3]) -> Result<[f64;
     let Some(given) = given else {
         return Ok(default);
     };
-    <[f64; 3]>::try_from(given)
-        .ok()
-        .filter(|c| c.iter().all(|v| v.is_finite()))
-        .ok_or_else(|| {
-            let count = given.len();
-            Error::config(format!(
-                "backbone.{name} has {count} numbers, wanted are three: R,G,B"
-            ))
-        })
+    <[f64; 3]>::try_from(given).ok().filter(|c| c.iter().all(|v| v.is_finite())).ok_or_else(|| {
+        let count = given.len();
+        Error::config(format!("backbone.{name} has {count} numbers, wanted are three: R,G,B"))
+    })
 }
 
 /// Adds the nodes from `image` to the model's former input; returns the last one's output.

@@ -141,9 +141,7 @@ impl Settings {
         let settings: Self = args.common.settings("backbone", &args.flags)?;
         if !(8..=2048).contains(&settings.size) {
             let size = settings.size;
-            return Err(Error::config(format!(
-                "backbone.size is {size}, must be 8 to 2048"
-            )));
+            return Err(Error::config(format!("backbone.size is {size}, must be 8 to 2048")));
         }
         Ok(settings)
     }

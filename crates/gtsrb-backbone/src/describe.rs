@@ -61,9 +61,7 @@ pub fn describe(file: &Path, size: Option<usize>) -> Result<Description> {
     let (format, inputs, outputs) = declared(&weights.content);
     let named = |e: stage::Error| e.context(file.display());
     let network = network::build(weights.content, &settings).map_err(named)?;
-    let known = network
-        .shapes(1)
-        .map_err(|e| named(stage::Error::data(e.to_string())))?;
+    let known = network.shapes(1).map_err(|e| named(stage::Error::data(e.to_string())))?;
     let whole = onnx_graph::cut(&network.model, &[&network.logits])
         .and_then(|whole| onnx_graph::count(&whole, &known))
         .map_err(|e| named(stage::Error::data(e.to_string())))?;
@@ -86,12 +84,7 @@ fn declared(content: &Content) -> (String, Vec<String>, Vec<String>) {
     match content {
         Content::StateDict(_) => ("PyTorch state dict".into(), Vec::new(), Vec::new()),
         Content::Onnx(model) => {
-            let opset = model
-                .opset_import
-                .iter()
-                .map(|o| o.version)
-                .max()
-                .unwrap_or(0);
+            let opset = model.opset_import.iter().map(|o| o.version).max().unwrap_or(0);
             let graph = model.graph.clone().unwrap_or_default();
             let initializer =
                 |i: &&ValueInfoProto| !graph.initializer.iter().any(|t| t.name == i.name);
@@ -115,10 +108,8 @@ fn layers(network: &Network, known: &shapes::Shapes) -> Vec<Layer> {
         let shape = known.shape(name)?;
         known.element(name).filter(|e| e.is_float())?;
         let batched = shape.first() == Some(&1);
-        (batched && pool::length(shape, part).is_some()).then(|| Layer {
-            name: name.clone(),
-            shape: shape[1..].to_vec(),
-        })
+        (batched && pool::length(shape, part).is_some())
+            .then(|| Layer { name: name.clone(), shape: shape[1..].to_vec() })
     });
     tappable.collect()
 }
@@ -142,11 +133,7 @@ impl Display for Description {
         let macs = self.macs.map_or_else(|| "unknown".into(), millions);
         writeln!(f, "  MACs           {macs} at {0}x{0} pixels", self.size)?;
         writeln!(f, "  default tap    {}", self.default_tap)?;
-        write!(
-            f,
-            "  layers         {} can be tapped, with their shapes:",
-            self.layers.len()
-        )?;
+        write!(f, "  layers         {} can be tapped, with their shapes:", self.layers.len())?;
         let width = self.layers.iter().map(|l| l.name.len()).max().unwrap_or(0);
         for Layer { name, shape } in &self.layers {
             write!(f, "\n    {name:width$}  {shape:?}")?;

@@ -44,10 +44,7 @@ fn build(weights: &StateDict, size: usize) -> Result<Network> {
     let (features, logits) = net.classifier(&head)?;
     maps.push(head);
     Ok(Network {
-        model: net
-            .b
-            .finish()
-            .map_err(|e| StateDictError::Content(e.to_string()))?,
+        model: net.b.finish().map_err(|e| StateDictError::Content(e.to_string()))?,
         layers: maps.into_iter().map(|m| m.name).collect(),
         features,
         logits,
@@ -62,12 +59,7 @@ fn normalise(b: &mut Builder) -> String {
     let planes = b.node("Transpose", &[IMAGE], "planes", order);
     let scale = b.initializer("pixel_scale", TensorProto::f32(&[], &[1.0 / 128.0]));
     let zero = b.initializer("pixel_zero", TensorProto::byte(127));
-    b.node(
-        "DequantizeLinear",
-        &[&planes, &scale, &zero],
-        "normalised",
-        vec![],
-    )
+    b.node("DequantizeLinear", &[&planes, &scale, &zero], "normalised", vec![])
 }
 
 /// One inverted residual block.
@@ -93,18 +85,13 @@ fn blocks(weights: &StateDict) -> Result<Vec<Block>> {
         }
         let stride = stage.and_then(|s| STAGE_STRIDES.get(s)).copied();
         let stride = stride.ok_or_else(|| StateDictError::Content("more than 7 stages".into()))?;
-        blocks.push(Block {
-            number,
-            stride: if first { stride } else { 1 },
-        });
+        blocks.push(Block { number, stride: if first { stride } else { 1 } });
     }
     if stage == Some(STAGE_STRIDES.len() - 1) {
         return Ok(blocks);
     }
     let stages = stage.map_or(0, |s| s + 1);
-    Err(StateDictError::Content(format!(
-        "its {count} blocks form {stages} stages instead of 7"
-    )))
+    Err(StateDictError::Content(format!("its {count} blocks form {stages} stages instead of 7")))
 }
 
 /// The tensors of a convolution and of the batch norm behind it, and how it is used.
@@ -119,13 +106,7 @@ struct Convolution {
 impl Convolution {
     fn new(weights: &str, norm: &str, stride: i64) -> Self {
         let (weights, norm) = (format!("{weights}.weight"), norm.to_owned());
-        Self {
-            weights,
-            norm,
-            stride,
-            depthwise: false,
-            relu6: true,
-        }
+        Self { weights, norm, stride, depthwise: false, relu6: true }
     }
 }
 
@@ -150,10 +131,7 @@ impl Net<'_> {
             Convolution::new(&part(conv), &part(norm), stride)
         };
         let expand = conv("_expand_conv", "_bn0", 1);
-        let mut inner = Map {
-            name: x.name.clone(),
-            channels: x.channels,
-        };
+        let mut inner = Map { name: x.name.clone(), channels: x.channels };
         if self.weights.shape(&expand.weights).is_ok() {
             inner = self.convolve(&x.name, x.channels, &expand, &format!("{name}_expand"))?;
         }
@@ -165,22 +143,13 @@ impl Net<'_> {
         project.relu6 = false;
         let out = self.weights.shape(&project.weights)?.first().copied();
         let residual = block.stride == 1 && out == Some(x.channels);
-        let wish = if residual {
-            format!("{name}_project")
-        } else {
-            name.clone()
-        };
+        let wish = if residual { format!("{name}_project") } else { name.clone() };
         let projected = self.convolve(&inner.name, inner.channels, &project, &wish)?;
         if !residual {
             return Ok(projected);
         }
-        let sum = self
-            .b
-            .node("Add", &[&projected.name, &x.name], &name, vec![]);
-        Ok(Map {
-            name: sum,
-            ..projected
-        })
+        let sum = self.b.node("Add", &[&projected.name, &x.name], &name, vec![]);
+        Ok(Map { name: sum, ..projected })
     }
 
     /// Adds a convolution with its batch norm folded in and, if wanted, `ReLU6`.
@@ -192,36 +161,22 @@ impl Net<'_> {
             _ => {
                 let wanted = format!("[out, {}, k, k]", inputs / group.max(1));
                 let name = conv.weights.clone();
-                return Err(StateDictError::Shape {
-                    name,
-                    found: shape,
-                    wanted,
-                });
+                return Err(StateDictError::Shape { name, found: shape, wanted });
             }
         };
         let (folded, bias) = self.fold(conv, shape[0])?;
         let b = &mut self.b;
         let folded = b.initializer(&format!("{wish}_weight"), TensorProto::f32(&shape, &folded));
-        let bias = b.initializer(
-            &format!("{wish}_bias"),
-            TensorProto::f32(&shape[..1], &bias),
-        );
+        let bias = b.initializer(&format!("{wish}_bias"), TensorProto::f32(&shape[..1], &bias));
         let attributes = conv_attributes(kernel as i64, conv.stride, group as i64);
-        let conv_wish = if conv.relu6 {
-            format!("{wish}_conv")
-        } else {
-            wish.to_owned()
-        };
+        let conv_wish = if conv.relu6 { format!("{wish}_conv") } else { wish.to_owned() };
         let mut name = b.node("Conv", &[x, &folded, &bias], &conv_wish, attributes);
         if conv.relu6 {
             let low = b.initializer(&format!("{wish}_low"), TensorProto::f32(&[], &[0.0]));
             let high = b.initializer(&format!("{wish}_high"), TensorProto::f32(&[], &[6.0]));
             name = b.node("Clip", &[&name, &low, &high], wish, vec![]);
         }
-        Ok(Map {
-            name,
-            channels: shape[0],
-        })
+        Ok(Map { name, channels: shape[0] })
     }
 
     /// Kernel and bias of a convolution and the batch norm γ (y − μ) / √(σ² + ε) + β in one.
@@ -246,11 +201,7 @@ impl Net<'_> {
             return self.weights.floats(name);
         }
         let (name, found) = (name.to_owned(), found.to_vec());
-        Err(StateDictError::Shape {
-            name,
-            found,
-            wanted: format!("[{length}]"),
-        })
+        Err(StateDictError::Shape { name, found, wanted: format!("[{length}]") })
     }
 
     /// The global average and `ImageNet`'s classifier: names of its input and its output.
@@ -258,32 +209,17 @@ impl Net<'_> {
         let shape = self.weights.shape("_fc.weight")?.to_vec();
         let &[classes, inputs] = shape.as_slice() else {
             let wanted = format!("[classes, {}]", head.channels);
-            return Err(StateDictError::Shape {
-                name: "_fc.weight".into(),
-                found: shape,
-                wanted,
-            });
+            return Err(StateDictError::Shape { name: "_fc.weight".into(), found: shape, wanted });
         };
         if inputs != head.channels || classes == 0 {
             let wanted = format!("[classes, {}]", head.channels);
-            return Err(StateDictError::Shape {
-                name: "_fc.weight".into(),
-                found: shape,
-                wanted,
-            });
+            return Err(StateDictError::Shape { name: "_fc.weight".into(), found: shape, wanted });
         }
-        let (weights, bias) = (
-            self.weights.floats("_fc.weight")?,
-            self.vector("_fc.bias", classes)?,
-        );
+        let (weights, bias) =
+            (self.weights.floats("_fc.weight")?, self.vector("_fc.bias", classes)?);
         let b = &mut self.b;
         let mean = b.node("GlobalAveragePool", &[&head.name], "head_mean", vec![]);
-        let features = b.node(
-            "Flatten",
-            &[&mean],
-            "features",
-            vec![attribute::int("axis", 1)],
-        );
+        let features = b.node("Flatten", &[&mean], "features", vec![attribute::int("axis", 1)]);
         let weights = b.initializer("fc_weight", TensorProto::f32(&shape, &weights));
         let bias = b.initializer("fc_bias", TensorProto::f32(&[classes], &bias));
         let gemm = vec![attribute::int("transB", 1)];

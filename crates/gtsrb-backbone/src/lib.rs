@@ -74,15 +74,7 @@ pub struct Backbone {
 
 impl Display for Backbone {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self {
-            file,
-            backbone,
-            taps,
-            size,
-            dims,
-            parameters,
-            macs,
-        } = self;
+        let Self { file, backbone, taps, size, dims, parameters, macs } = self;
         let (parameters, macs) = (describe::millions(*parameters), describe::millions(*macs));
         write!(
             f,
@@ -104,16 +96,11 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
     let work = work(&settings, &weights);
     if args.common.dry_run {
         build(weights, &settings, &path)?;
-        return Ok(Outcome::Planned(format!(
-            "would write {}",
-            dir.join(FILE).display()
-        )));
+        return Ok(Outcome::Planned(format!("would write {}", dir.join(FILE).display())));
     }
     let output = Output::open(&dir)?;
     if let Some(manifest) = output.current(&work)? {
-        return Ok(Outcome::Current(Summary::Backbone(summary(
-            &manifest, &dir,
-        ))));
+        return Ok(Outcome::Current(Summary::Backbone(summary(&manifest, &dir))));
     }
     let model = build(weights, &settings, &path)?;
     let count = describe::count(&model, settings.size)?;
@@ -161,20 +148,13 @@ fn build(weights: Weights, settings: &Settings, path: &Path) -> Result<ModelProt
 /// The taps that were asked for, or what the classifier reads.
 fn taps(network: &Network, settings: &Settings) -> Result<Vec<Tap>> {
     if settings.taps.is_empty() {
-        return Ok(vec![Tap {
-            layer: network.features.clone(),
-            part: Part::Grid(1),
-        }]);
+        return Ok(vec![Tap { layer: network.features.clone(), part: Part::Grid(1) }]);
     }
     settings.taps.iter().map(|t| Tap::parse(t)).collect()
 }
 
 fn counters(model: &ModelProto, count: onnx_graph::Count) -> BTreeMap<String, u64> {
-    let number = |key: &str| {
-        metadata(model, key)
-            .and_then(|v| v.parse().ok())
-            .unwrap_or(0)
-    };
+    let number = |key: &str| metadata(model, key).and_then(|v| v.parse().ok()).unwrap_or(0);
     BTreeMap::from([
         ("dims".to_owned(), number("dims")),
         ("size".to_owned(), number("size")),
@@ -185,21 +165,12 @@ fn counters(model: &ModelProto, count: onnx_graph::Count) -> BTreeMap<String, u6
 
 fn facts(model: &ModelProto) -> BTreeMap<String, Value> {
     let fact = |key: &str| (key.to_owned(), json!(metadata(model, key)));
-    ["backbone", "taps", "normalisation"]
-        .into_iter()
-        .map(fact)
-        .collect()
+    ["backbone", "taps", "normalisation"].into_iter().map(fact).collect()
 }
 
 /// The summary of what the manifest describes.
 fn summary(manifest: &Manifest, dir: &Path) -> Backbone {
-    let fact = |key: &str| {
-        manifest
-            .facts
-            .get(key)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
+    let fact = |key: &str| manifest.facts.get(key).and_then(Value::as_str).unwrap_or_default();
     let counter = |key: &str| manifest.counters.get(key).copied().unwrap_or(0);
     Backbone {
         file: dir.join(FILE).display().to_string(),

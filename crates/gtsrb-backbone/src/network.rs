@@ -38,13 +38,7 @@ pub fn build(content: Content, settings: &Settings) -> stage::Result<Network> {
     match content {
         Content::Onnx(model) => adapt::network(*model, settings),
         Content::StateDict(weights) => {
-            let Settings {
-                layout,
-                range,
-                mean,
-                std,
-                ..
-            } = settings;
+            let Settings { layout, range, mean, std, .. } = settings;
             if layout.is_some() || range.is_some() || mean.is_some() || std.is_some() {
                 return Err(stage::Error::config(
                     "EfficientNet-Lite's layout and normalisation are known; leave \

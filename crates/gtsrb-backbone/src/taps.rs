@@ -23,12 +23,7 @@ impl Tap {
     /// Reads `LAYER:GRID`, `LAYER:cls` or `LAYER`, which means `LAYER:1`. A layer's name may
     /// have colons of its own.
     pub fn parse(text: &str) -> Result<Self> {
-        let tap = |layer: &str, part| {
-            Ok(Self {
-                layer: layer.into(),
-                part,
-            })
-        };
+        let tap = |layer: &str, part| Ok(Self { layer: layer.into(), part });
         match text.rsplit_once(':') {
             Some((layer, "cls")) => tap(layer, Part::ClassToken),
             Some((layer, grid)) if grid.bytes().all(|b| b.is_ascii_digit()) && !grid.is_empty() => {
@@ -64,11 +59,7 @@ pub fn attach(network: &Network, taps: &[Tap], top: bool) -> Result<(ModelProto,
         check_exists(network, tap)?;
     }
     let logits = top.then_some(network.logits.as_str());
-    let wanted: Vec<&str> = taps
-        .iter()
-        .map(|t| t.layer.as_str())
-        .chain(logits)
-        .collect();
+    let wanted: Vec<&str> = taps.iter().map(|t| t.layer.as_str()).chain(logits).collect();
     let model = onnx_graph::cut(&network.model, &wanted).map_err(data)?;
     let shapes = batched_shapes(&model, network.size, &wanted)?;
 
@@ -130,10 +121,7 @@ fn batched_shapes(model: &ModelProto, size: usize, wanted: &[&str]) -> Result<Sh
                  isn't known here; choose an earlier tap"
             ))
         };
-        let (a, b) = one
-            .shape(tensor)
-            .zip(two.shape(tensor))
-            .ok_or_else(unknown)?;
+        let (a, b) = one.shape(tensor).zip(two.shape(tensor)).ok_or_else(unknown)?;
         let batched = a.first() == Some(&1) && b.first() == Some(&2) && a[1..] == b[1..];
         if !batched {
             let why = format!("{tensor} is {a:?} for one picture and {b:?} for two");
@@ -147,11 +135,8 @@ fn check_exists(network: &Network, tap: &Tap) -> Result<()> {
     if network.layers.contains(&tap.layer) || network.features == tap.layer {
         return Ok(());
     }
-    let mut near: Vec<(usize, &String)> = network
-        .layers
-        .iter()
-        .map(|l| (distance(l, &tap.layer), l))
-        .collect();
+    let mut near: Vec<(usize, &String)> =
+        network.layers.iter().map(|l| (distance(l, &tap.layer), l)).collect();
     near.sort();
     let near: Vec<&str> = near.iter().take(5).map(|(_, l)| l.as_str()).collect();
     Err(Error::config(format!(
@@ -187,14 +172,8 @@ mod tests {
 
     #[test]
     fn taps_are_split_at_a_last_colon_with_a_number() {
-        let tap = |layer: &str, part| Tap {
-            layer: layer.into(),
-            part,
-        };
-        assert_eq!(
-            Tap::parse("block4:6").unwrap(),
-            tap("block4", Part::Grid(6))
-        );
+        let tap = |layer: &str, part| Tap { layer: layer.into(), part };
+        assert_eq!(Tap::parse("block4:6").unwrap(), tap("block4", Part::Grid(6)));
         assert_eq!(Tap::parse("head").unwrap(), tap("head", Part::Grid(1)));
         assert_eq!(Tap::parse("a/b:0:2").unwrap(), tap("a/b:0", Part::Grid(2)));
         assert_eq!(Tap::parse("a:b").unwrap(), tap("a:b", Part::Grid(1)));

@@ -31,22 +31,14 @@ fn fixture(name: &str) -> PathBuf {
 
 fn args<'a>(weights: &'a Path, more: &[&'a str]) -> Vec<&'a OsStr> {
     let more = more.iter().map(|a| OsStr::new(*a));
-    [OsStr::new("--weights"), weights.as_os_str()]
-        .into_iter()
-        .chain(more)
-        .collect()
+    [OsStr::new("--weights"), weights.as_os_str()].into_iter().chain(more).collect()
 }
 
 #[test]
 fn weights_that_are_not_there() {
     let run = tempfile::tempdir().unwrap();
     says(run.path(), &[], 66, &["make setup", "BACKBONE_WEIGHTS"]);
-    says(
-        run.path(),
-        &args(Path::new("resnet99"), &[]),
-        66,
-        &["resnet99", "known is"],
-    );
+    says(run.path(), &args(Path::new("resnet99"), &[]), 66, &["resnet99", "known is"]);
     let gone = run.path().join("gone.onnx");
     says(run.path(), &args(&gone, &[]), 66, &["gone.onnx"]);
 }
@@ -73,12 +65,7 @@ fn weights_that_are_damaged() {
         ("text.onnx", b"hello", "no ONNX model"),
         ("other.pth", &small, "_conv_stem.weight"),
     ] {
-        says(
-            run.path(),
-            &args(&file(name, bytes), &[]),
-            65,
-            &[word, name],
-        );
+        says(run.path(), &args(&file(name, bytes), &[]), 65, &[word, name]);
     }
     assert!(!run.path().join("backbone/backbone.onnx").exists());
 }
@@ -88,49 +75,19 @@ fn settings_that_do_not_fit_leave_the_earlier_backbone_alone() {
     let run = tempfile::tempdir().unwrap();
     let resnet = fixture("resnet.onnx");
     let with = |more: &[&'static str]| -> Vec<&OsStr> { args(&resnet, more) };
-    says(
-        run.path(),
-        &with(&["--size", "64"]),
-        0,
-        &["64 numbers a picture"],
-    );
+    says(run.path(), &with(&["--size", "64"]), 0, &["64 numbers a picture"]);
     let file = run.path().join("backbone/backbone.onnx");
     let before = fs::read(&file).unwrap();
 
-    says(
-        run.path(),
-        &with(&["--size", "96"]),
-        65,
-        &["[1, 3, 64, 64]", "96"],
-    );
+    says(run.path(), &with(&["--size", "96"]), 65, &["[1, 3, 64, 64]", "96"]);
     let tap = ["--size", "64", "--taps", "relu_1:2"];
-    says(
-        run.path(),
-        &with(&tap),
-        78,
-        &["relu_1", "/layer1/layer1.0/relu_1/Relu_output_0"],
-    );
+    says(run.path(), &with(&tap), 78, &["relu_1", "/layer1/layer1.0/relu_1/Relu_output_0"]);
     let cells = ["--size", "64", "--taps", "/Flatten_output_0:2"];
     says(run.path(), &with(&cells), 78, &["[1, 64]", "2x2 cells"]);
     says(run.path(), &with(&["--size", "4"]), 78, &["8 to 2048"]);
-    says(
-        run.path(),
-        &with(&["--size", "64", "--mean", "0.5"]),
-        78,
-        &["R,G,B"],
-    );
-    says(
-        run.path(),
-        &with(&["--size", "64", "--std", "1,0,1"]),
-        78,
-        &["positive"],
-    );
-    says(
-        run.path(),
-        &with(&["--size", "64", "--layout", "nhwc"]),
-        78,
-        &["layout"],
-    );
+    says(run.path(), &with(&["--size", "64", "--mean", "0.5"]), 78, &["R,G,B"]);
+    says(run.path(), &with(&["--size", "64", "--std", "1,0,1"]), 78, &["positive"]);
+    says(run.path(), &with(&["--size", "64", "--layout", "nhwc"]), 78, &["layout"]);
     let bytes = fixture("bytes.onnx");
     let mean = args(&bytes, &["--size", "64", "--mean", "0,0,0"]);
     says(run.path(), &mean, 78, &["takes bytes"]);
@@ -142,20 +99,10 @@ fn equal_work_is_done_once_and_gives_equal_bytes() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let vit = fixture("vit.onnx");
     let size = ["--size", "64", "--skip-code"];
-    says(
-        one.path(),
-        &args(&vit, &["--size", "64", "--dry-run"]),
-        0,
-        &["would write"],
-    );
+    says(one.path(), &args(&vit, &["--size", "64", "--dry-run"]), 0, &["would write"]);
     assert!(!one.path().join("backbone").exists());
     says(one.path(), &args(&vit, &size), 0, &["32 numbers a picture"]);
-    says(
-        one.path(),
-        &args(&vit, &size),
-        99,
-        &["32 numbers a picture"],
-    );
+    says(one.path(), &args(&vit, &size), 99, &["32 numbers a picture"]);
     says(two.path(), &args(&vit, &size), 0, &[]);
     for name in ["backbone.onnx", "manifest.json"] {
         let read = |run: &Path| fs::read(run.join("backbone").join(name)).unwrap();
@@ -169,10 +116,7 @@ fn a_batch_that_is_built_in_is_an_error() {
     let run = tempfile::tempdir().unwrap();
     let mut model = onnx_graph::read(&fs::read(fixture("resnet.onnx")).unwrap()).unwrap();
     let graph = model.graph.as_mut().unwrap();
-    let shape = TensorProto {
-        name: "one_row".into(),
-        ..TensorProto::i64(&[2], &[1, -1])
-    };
+    let shape = TensorProto { name: "one_row".into(), ..TensorProto::i64(&[2], &[1, -1]) };
     graph.initializer.push(shape);
     let flatten = graph.node.iter_mut().find(|n| n.op_type == "Flatten");
     let flatten = flatten.unwrap();
@@ -182,23 +126,8 @@ fn a_batch_that_is_built_in_is_an_error() {
     let path = run.path().join("fixed.onnx");
     fs::write(&path, onnx_graph::write(&model)).unwrap();
     let default = args(&path, &["--size", "64"]);
-    says(
-        run.path(),
-        &default,
-        65,
-        &["one picture at a time", "open batch"],
-    );
+    says(run.path(), &default, 65, &["one picture at a time", "open batch"]);
     // Before the reshape every batch is good.
-    let earlier = [
-        "--size",
-        "64",
-        "--taps",
-        "/layer4/layer4.0/relu_1/Relu_output_0:2",
-    ];
-    says(
-        run.path(),
-        &args(&path, &earlier),
-        0,
-        &["256 numbers a picture"],
-    );
+    let earlier = ["--size", "64", "--taps", "/layer4/layer4.0/relu_1/Relu_output_0:2"];
+    says(run.path(), &args(&path, &earlier), 0, &["256 numbers a picture"]);
 }

@@ -49,12 +49,7 @@ fn equals_golden(name: &str, weights: &Path, size: &str, taps: &str) {
 }
 
 fn exported(name: &str, taps: &str) {
-    equals_golden(
-        name,
-        &oracles().join(format!("fixtures/{name}.onnx")),
-        "64",
-        taps,
-    );
+    equals_golden(name, &oracles().join(format!("fixtures/{name}.onnx")), "64", taps);
 }
 
 #[test]
@@ -114,29 +109,19 @@ fn colours_last_and_another_range_equal_pytorch() {
     let output = backbone(dir.path())
         .args(["--weights".as_ref(), model.as_os_str()])
         .args(["--size", "64", "--range", "255", "--taps", RESNET_TAPS])
-        .args([
-            "--mean",
-            "123.675,116.28,103.53",
-            "--std",
-            "58.395,57.12,57.375",
-        ])
+        .args(["--mean", "123.675,116.28,103.53", "--std", "58.395,57.12,57.375"])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", text(&output));
     let model = dir.path().join("backbone/backbone.onnx");
-    python(
-        "backbone_golden.py",
-        &[&model, &oracles().join("golden/resnet.npz")],
-    );
+    python("backbone_golden.py", &[&model, &oracles().join("golden/resnet.npz")]);
 }
 
 #[test]
 fn the_default_tap_is_what_the_classifier_reads() {
-    for (name, features) in [
-        ("mobilenet_v2", "view"),
-        ("resnet", "/Flatten_output_0"),
-        ("vit", "select_6"),
-    ] {
+    for (name, features) in
+        [("mobilenet_v2", "view"), ("resnet", "/Flatten_output_0"), ("vit", "select_6")]
+    {
         let run = tempfile::tempdir().unwrap();
         let model = oracles().join(format!("fixtures/{name}.onnx"));
         let output = backbone(run.path())
@@ -144,11 +129,7 @@ fn the_default_tap_is_what_the_classifier_reads() {
             .args(["--size", "64", "--json"])
             .output()
             .unwrap();
-        assert!(
-            text(&output).contains(&format!("\"taps\":\"{features}:1\"")),
-            "{}",
-            text(&output)
-        );
+        assert!(text(&output).contains(&format!("\"taps\":\"{features}:1\"")), "{}", text(&output));
     }
 }
 
@@ -173,12 +154,7 @@ fn described_shapes_are_those_that_run() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(json.as_bytes())
-            .unwrap();
+        child.stdin.take().unwrap().write_all(json.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "{name}: {}", text(&output));
     }
@@ -201,10 +177,7 @@ fn labelled_pictures_are_recognised() {
     let Some(said) = python("imagenet_top1.py", &[&model, &pictures]) else {
         return;
     };
-    let last = said
-        .lines()
-        .rfind(|l| l.contains(" of "))
-        .unwrap_or_default();
+    let last = said.lines().rfind(|l| l.contains(" of ")).unwrap_or_default();
     let mut numbers = last.split(" of ").map(|n| n.trim().parse::<u32>().unwrap());
     let (right, all) = (numbers.next().unwrap(), numbers.next().unwrap());
     assert!(all == 20 && right >= 18, "{said}");

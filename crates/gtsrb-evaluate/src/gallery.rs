@@ -37,26 +37,15 @@ pub fn gallery(
     let mut pictures = load(images, &chosen)?;
     let mistake = |&row: &usize| {
         let picture = pictures.remove(&row)?;
-        Some(Mistake {
-            path: rows[row].path.clone(),
-            scored: scored[row],
-            picture,
-        })
+        Some(Mistake { path: rows[row].path.clone(), scored: scored[row], picture })
     };
     Ok(chosen.iter().filter_map(mistake).collect())
 }
 
 /// Rows of the wrong answers, most confident first, earlier rows first among equals.
 fn worst(scored: &[Scored], count: usize) -> Vec<usize> {
-    let mut rows: Vec<usize> = (0..scored.len())
-        .filter(|i| !scored[*i].correct())
-        .collect();
-    rows.sort_by(|a, b| {
-        scored[*b]
-            .confidence
-            .total_cmp(&scored[*a].confidence)
-            .then(a.cmp(b))
-    });
+    let mut rows: Vec<usize> = (0..scored.len()).filter(|i| !scored[*i].correct()).collect();
+    rows.sort_by(|a, b| scored[*b].confidence.total_cmp(&scored[*a].confidence).then(a.cmp(b)));
     rows.truncate(count);
     rows
 }
@@ -71,10 +60,7 @@ fn load(images: &ImageSet, chosen: &[usize]) -> Result<BTreeMap<usize, String>> 
         }
         stage::check_interrupt()?;
         let batch = batch?;
-        for &row in chosen
-            .iter()
-            .filter(|row| (first..first + batch.len()).contains(*row))
-        {
+        for &row in chosen.iter().filter(|row| (first..first + batch.len()).contains(*row)) {
             found.insert(row, address(&batch[row - first])?);
         }
         first += batch.len();
@@ -85,10 +71,7 @@ fn load(images: &ImageSet, chosen: &[usize]) -> Result<BTreeMap<usize, String>> 
 /// The picture, made small and without anything but its pixels, as a `data:` address.
 fn address(image: &Image) -> Result<String> {
     let damaged = |reason: String| {
-        Error::data(format!(
-            "images: {}: {reason}: run gtsrb-ingest again",
-            image.path
-        ))
+        Error::data(format!("images: {}: {reason}: run gtsrb-ingest again", image.path))
     };
     let picture = Picture::decode(&image.bytes).map_err(|e| damaged(e.to_string()))?;
     let small = thumbnail(picture).ok_or_else(|| damaged("odd size".into()))?;
@@ -118,11 +101,7 @@ fn base64(bytes: &[u8]) -> String {
         let word = byte(0) << 16 | byte(1) << 8 | byte(2);
         for digit in 0..4 {
             let sextet = (word >> (18 - 6 * digit) & 63) as usize;
-            let c = if digit > chunk.len() {
-                '='
-            } else {
-                char::from(DIGITS[sextet])
-            };
+            let c = if digit > chunk.len() { '=' } else { char::from(DIGITS[sextet]) };
             // Writing to a String cannot fail.
             out.write_char(c).ok();
         }
@@ -136,13 +115,8 @@ mod tests {
 
     #[test]
     fn base64_of_the_standard_s_examples() {
-        let pairs = [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foobar", "Zm9vYmFy"),
-        ];
+        let pairs =
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")];
         for (text, wanted) in pairs {
             assert_eq!(base64(text.as_bytes()), wanted);
         }

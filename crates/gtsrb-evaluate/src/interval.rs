@@ -39,10 +39,8 @@ pub fn bootstrap(
     largest: f64,
 ) -> Interval {
     let value = statistic(scored);
-    let mut resampled: Vec<f64> = (0..RESAMPLES)
-        .into_par_iter()
-        .map(|i| statistic(&resample(scored, i)))
-        .collect();
+    let mut resampled: Vec<f64> =
+        (0..RESAMPLES).into_par_iter().map(|i| statistic(&resample(scored, i))).collect();
     resampled.sort_by(f64::total_cmp);
     let bias = resampled.iter().sum::<f64>() / RESAMPLES as f64 - value;
     let bound = |share: f64| (percentile(&resampled, share) - bias).clamp(0.0, largest);
@@ -55,10 +53,7 @@ fn resample(scored: &[Scored], index: u64) -> Vec<Scored> {
     let mut random = ChaCha8Rng::seed_from_u64(SEED);
     random.set_stream(index);
     let count = u64::try_from(scored.len()).unwrap_or(u64::MAX);
-    scored
-        .iter()
-        .map(|_| scored[random.random_range(0..count) as usize])
-        .collect()
+    scored.iter().map(|_| scored[random.random_range(0..count) as usize]).collect()
 }
 
 /// Linear interpolation between order statistics, the default of `numpy.percentile`.

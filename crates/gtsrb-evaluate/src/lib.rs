@@ -48,10 +48,7 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
     let head = sources.head()?;
     let training = sources.training()?;
     let (rows, labels) = sources.test_rows()?;
-    let model = Model {
-        weights: head.weights,
-        bias: head.bias,
-    };
+    let model = Model { weights: head.weights, bias: head.bias };
     let logits = model.logits(sources.embeddings(&rows)?.view());
     let probabilities = probabilities(logits, head.temperature);
     let scored = score_all(&labels, &probabilities);

@@ -136,11 +136,7 @@ fn score(label: usize, row: &[f32]) -> Scored {
         let order = p.total_cmp(&own);
         order.is_gt() || (order.is_eq() && class < label)
     };
-    let rank = row
-        .iter()
-        .enumerate()
-        .filter(|&entry| before(entry))
-        .count();
+    let rank = row.iter().enumerate().filter(|&entry| before(entry)).count();
     let mut predicted = 0;
     for (class, p) in row.iter().enumerate() {
         if *p > row[predicted] {
@@ -161,11 +157,7 @@ fn score(label: usize, row: &[f32]) -> Scored {
 #[must_use]
 pub fn score_all(labels: &[usize], probabilities: &Array2<f32>) -> Vec<Scored> {
     let rows = probabilities.rows().into_iter();
-    labels
-        .iter()
-        .zip(rows)
-        .map(|(&label, row)| score(label, &row.to_vec()))
-        .collect()
+    labels.iter().zip(rows).map(|(&label, row)| score(label, &row.to_vec())).collect()
 }
 
 /// All metrics of `scored` images; `names` are the classes. `scored` is not empty.
@@ -231,10 +223,8 @@ fn macro_recall(scored: &[Scored], classes: usize) -> f64 {
         seen[s.label].0 += 1;
         seen[s.label].1 += u64::from(s.correct());
     }
-    let recalls = seen
-        .iter()
-        .filter(|(all, _)| *all > 0)
-        .map(|(all, hit)| *hit as f64 / *all as f64);
+    let recalls =
+        seen.iter().filter(|(all, _)| *all > 0).map(|(all, hit)| *hit as f64 / *all as f64);
     mean(recalls)
 }
 

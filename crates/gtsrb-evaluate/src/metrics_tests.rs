@@ -24,23 +24,10 @@ fn certain(pairs: &[(usize, usize)], classes: usize) -> (Vec<usize>, Array2<f32>
 #[test]
 fn asymmetric_matrix_has_hand_computed_precision_and_recall() {
     // True class by rows: [3 1 0] [0 2 2] [0 0 1], columns are predictions.
-    let pairs = [
-        (0, 0),
-        (0, 0),
-        (0, 0),
-        (0, 1),
-        (1, 1),
-        (1, 1),
-        (1, 2),
-        (1, 2),
-        (2, 2),
-    ];
+    let pairs = [(0, 0), (0, 0), (0, 0), (0, 1), (1, 1), (1, 1), (1, 2), (1, 2), (2, 2)];
     let (labels, p) = certain(&pairs, 3);
     let m = measure(&score_all(&labels, &p), &names(3));
-    assert_eq!(
-        m.confusion_true_by_predicted,
-        [[3, 1, 0], [0, 2, 2], [0, 0, 1]]
-    );
+    assert_eq!(m.confusion_true_by_predicted, [[3, 1, 0], [0, 2, 2], [0, 0, 1]]);
     let recall = [3.0 / 4.0, 2.0 / 4.0, 1.0];
     let precision = [1.0, 2.0 / 3.0, 1.0 / 3.0];
     let f1 = [6.0 / 7.0, 4.0 / 7.0, 2.0 / 4.0];
@@ -49,14 +36,8 @@ fn asymmetric_matrix_has_hand_computed_precision_and_recall() {
         close(class.precision.unwrap(), precision[i]);
         close(class.f1.unwrap(), f1[i]);
     }
-    assert_eq!(
-        m.classes.iter().map(|c| c.support).collect::<Vec<_>>(),
-        [4, 4, 1]
-    );
-    assert_eq!(
-        m.classes.iter().map(|c| c.predicted).collect::<Vec<_>>(),
-        [3, 3, 3]
-    );
+    assert_eq!(m.classes.iter().map(|c| c.support).collect::<Vec<_>>(), [4, 4, 1]);
+    assert_eq!(m.classes.iter().map(|c| c.predicted).collect::<Vec<_>>(), [3, 3, 3]);
     close(m.top1, 6.0 / 9.0);
     close(m.macro_recall, (0.75 + 0.5 + 1.0) / 3.0);
     close(m.ece, 3.0 / 9.0);
@@ -66,14 +47,8 @@ fn asymmetric_matrix_has_hand_computed_precision_and_recall() {
 fn class_without_images_has_no_recall_and_is_left_out() {
     let (labels, p) = certain(&[(0, 0), (0, 3), (1, 1)], 4);
     let m = measure(&score_all(&labels, &p), &names(4));
-    assert_eq!(
-        (m.classes[2].recall, m.classes[2].precision, m.classes[2].f1),
-        (None, None, None)
-    );
-    assert_eq!(
-        (m.classes[3].recall, m.classes[3].precision),
-        (None, Some(0.0))
-    );
+    assert_eq!((m.classes[2].recall, m.classes[2].precision, m.classes[2].f1), (None, None, None));
+    assert_eq!((m.classes[3].recall, m.classes[3].precision), (None, Some(0.0)));
     close(m.macro_recall, 0.75);
 }
 

@@ -10,10 +10,7 @@ use ndarray::Array2;
 #[must_use]
 pub fn probabilities(mut logits: Array2<f32>, temperature: f32) -> Array2<f32> {
     for mut row in logits.rows_mut() {
-        let scaled: Vec<f64> = row
-            .iter()
-            .map(|v| f64::from(*v) / f64::from(temperature))
-            .collect();
+        let scaled: Vec<f64> = row.iter().map(|v| f64::from(*v) / f64::from(temperature)).collect();
         for (place, p) in row.iter_mut().zip(softmax(&scaled)) {
             *place = p as f32;
         }

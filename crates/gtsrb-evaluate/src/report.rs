@@ -78,9 +78,7 @@ impl Report<'_> {
         let failed = |e: minijinja::Error| Error::internal(format!("report.html: {e:#}"));
         let mut environment = Environment::new();
         environment.set_auto_escape_callback(|_| AutoEscape::Html);
-        environment
-            .add_template("report.html", TEMPLATE)
-            .map_err(failed)?;
+        environment.add_template("report.html", TEMPLATE).map_err(failed)?;
         let template = environment.get_template("report.html").map_err(failed)?;
         template.render(Serde(self.values(figures))).map_err(failed)
     }
@@ -170,18 +168,8 @@ fn cards(metrics: &Metrics) -> Vec<Card> {
     };
     let [low, high] = metrics.log_loss_interval;
     let mut cards = vec![
-        share(
-            "Top-1",
-            metrics.top1,
-            metrics.top1_interval,
-            "first answer is right",
-        ),
-        share(
-            "Top-5",
-            metrics.top5,
-            metrics.top5_interval,
-            "one of the first five is right",
-        ),
+        share("Top-1", metrics.top1, metrics.top1_interval, "first answer is right"),
+        share("Top-5", metrics.top5, metrics.top5_interval, "one of the first five is right"),
         share(
             "Macro recall",
             metrics.macro_recall,
@@ -212,10 +200,7 @@ fn cards(metrics: &Metrics) -> Vec<Card> {
 fn pairs(metrics: &Metrics) -> Vec<Pair> {
     let mut cells: Vec<(u64, usize, usize)> = Vec::new();
     for (truth, row) in metrics.confusion_true_by_predicted.iter().enumerate() {
-        let wrong = row
-            .iter()
-            .enumerate()
-            .filter(|(guess, n)| *guess != truth && **n > 0);
+        let wrong = row.iter().enumerate().filter(|(guess, n)| *guess != truth && **n > 0);
         cells.extend(wrong.map(|(guess, n)| (*n, truth, guess)));
     }
     cells.sort_by(|a, b| b.0.cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));

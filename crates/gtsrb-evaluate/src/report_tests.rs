@@ -17,11 +17,7 @@ fn metrics(names: &[String], images: usize) -> Metrics {
     let mut p = Array2::from_elem((images, classes), 0.02_f32 / classes as f32);
     for (row, label) in labels.iter().enumerate() {
         let wrong = random.random_bool(if *label < 4 { 0.12 } else { 0.01 });
-        let guess = if wrong {
-            (label + random.random_range(1..4)) % classes
-        } else {
-            *label
-        };
+        let guess = if wrong { (label + random.random_range(1..4)) % classes } else { *label };
         let sure = random.random_range(0.5..0.97);
         p[[row, guess]] += sure;
         p[[row, *label]] += 0.98 - sure;
@@ -37,14 +33,9 @@ fn training() -> Training {
         train_loss: 0.01 + 0.05 * f64::from(i + 6),
         validation_loss: 0.1 + 0.03 * f64::from((i + 4).abs()),
         calibrated_loss: 0.09 + 0.02 * f64::from((i + 4).abs()),
-        losses: (0..60)
-            .map(|i| 0.06 + 3.7 * (-0.12 * f64::from(i)).exp())
-            .collect(),
+        losses: (0..60).map(|i| 0.06 + 3.7 * (-0.12 * f64::from(i)).exp()).collect(),
         validation_curve: (0..12)
-            .map(|i| Look {
-                iteration: 5 * i,
-                loss: 0.1 + 3.6 * (-0.5 * i as f64).exp(),
-            })
+            .map(|i| Look { iteration: 5 * i, loss: 0.1 + 3.6 * (-0.5 * i as f64).exp() })
             .collect(),
     };
     Training {
@@ -52,9 +43,7 @@ fn training() -> Training {
         choice: "lowest log-loss".into(),
         temperature: 1.1,
         path: (-6..0).map(trial).collect(),
-        losses: (0..120)
-            .map(|i| 0.04 + 3.7 * (-0.08 * f64::from(i)).exp())
-            .collect(),
+        losses: (0..120).map(|i| 0.04 + 3.7 * (-0.08 * f64::from(i)).exp()).collect(),
         diagnosis: vec!["Training and validation differ by 2.1 points.".into()],
     }
 }
@@ -74,39 +63,21 @@ fn render(names: &[String], mistakes: &[Mistake], name: &str) -> String {
         counters: BTreeMap::new(),
         facts: BTreeMap::new(),
     };
-    let report = Report {
-        name,
-        metrics: &metrics,
-        training: &training,
-        mistakes,
-        manifests: &[manifest],
-    };
+    let report =
+        Report { name, metrics: &metrics, training: &training, mistakes, manifests: &[manifest] };
     report.render(&Figures::draw(&metrics, &training)).unwrap()
 }
 
 fn mistake(path: &str) -> Mistake {
-    let scored = crate::metrics::Scored {
-        label: 0,
-        predicted: 1,
-        rank: 1,
-        confidence: 0.9,
-        loss: 3.0,
-    };
-    Mistake {
-        path: path.into(),
-        scored,
-        picture: "data:image/png;base64,AAAA".into(),
-    }
+    let scored =
+        crate::metrics::Scored { label: 0, predicted: 1, rank: 1, confidence: 0.9, loss: 3.0 };
+    Mistake { path: path.into(), scored, picture: "data:image/png;base64,AAAA".into() }
 }
 
 #[test]
 fn hostile_names_and_paths_stay_text() {
-    let hostile = [
-        "<img src=x onerror=alert(1)>",
-        "</script><script>",
-        "\"><svg onload=x>",
-        "'{{7*7}}",
-    ];
+    let hostile =
+        ["<img src=x onerror=alert(1)>", "</script><script>", "\"><svg onload=x>", "'{{7*7}}"];
     let names = hostile.map(str::to_owned);
     let mistakes: Vec<_> = hostile.iter().map(|path| mistake(path)).collect();
     let page = render(&names, &mistakes, "</title><script>");
@@ -114,19 +85,13 @@ fn hostile_names_and_paths_stay_text() {
     assert!(!page.contains("<script"));
     assert_eq!(page.matches("<img").count(), mistakes.len());
     assert_eq!(page.matches("<svg").count(), 3);
-    assert_eq!(
-        page.matches("</title>").count(),
-        1 + page.matches("<title>").count() - 1
-    );
+    assert_eq!(page.matches("</title>").count(), 1 + page.matches("<title>").count() - 1);
     assert!(page.contains("{{7*7}}"));
     // What is left of a tag without its quoted values has no foreign attribute.
     for tag in page.split('<').skip(1) {
         let tag = tag.split('>').next().unwrap_or_default();
         let bare: String = tag.split('"').step_by(2).collect();
-        assert!(
-            !bare.contains("onerror") && !bare.contains("onload"),
-            "{tag}"
-        );
+        assert!(!bare.contains("onerror") && !bare.contains("onload"), "{tag}");
     }
 }
 

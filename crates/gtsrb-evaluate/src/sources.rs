@@ -48,21 +48,14 @@ impl Sources {
             )));
         }
         let model = Manifest::read(&run.join("model"), TRAIN)?;
-        Ok(Self {
-            run: run.to_owned(),
-            images,
-            embedded,
-            model,
-        })
+        Ok(Self { run: run.to_owned(), images, embedded, model })
     }
 
     /// Name of the run: its folder's.
     #[must_use]
     pub fn name(&self) -> String {
         let folder = std::path::absolute(&self.run).unwrap_or_else(|_| self.run.clone());
-        folder
-            .file_name()
-            .map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned())
+        folder.file_name().map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned())
     }
 
     /// What decides the bytes of the results.
@@ -77,9 +70,7 @@ impl Sources {
             tool: env!("CARGO_PKG_NAME").into(),
             version: env!("CARGO_PKG_VERSION").into(),
             parameters: json!({ "name": self.name(), "gallery": settings.gallery }),
-            inputs: inputs
-                .map(|(name, m)| (name.to_owned(), m.content()))
-                .into(),
+            inputs: inputs.map(|(name, m)| (name.to_owned(), m.content())).into(),
         }
     }
 
@@ -131,18 +122,13 @@ impl Sources {
     /// The rows of the test images and their true classes, checked.
     pub fn test_rows(&self) -> Result<(Vec<Row>, Vec<usize>)> {
         let rows = self.embedded.rows(Split::Test)?;
-        let labels = rows
-            .iter()
-            .map(|row| self.label(row))
-            .collect::<Result<_>>()?;
+        let labels = rows.iter().map(|row| self.label(row)).collect::<Result<_>>()?;
         Ok((rows, labels))
     }
 
     fn label(&self, row: &Row) -> Result<usize> {
         let classes = self.images.classes().len();
-        let label = usize::try_from(row.label)
-            .ok()
-            .filter(|label| *label < classes);
+        let label = usize::try_from(row.label).ok().filter(|label| *label < classes);
         label.ok_or_else(|| {
             Error::data(format!(
                 "test image {} has class {}, there are classes 0 to {}: run gtsrb-ingest again",
@@ -155,8 +141,7 @@ impl Sources {
 
     /// Embeddings `[rows, dims]` of `rows` from the cache.
     pub fn embeddings(&self, rows: &[Row]) -> Result<ndarray::Array2<f32>> {
-        self.embedded
-            .matrix(&stage::cache_dir().join("embeddings"), rows)
+        self.embedded.matrix(&stage::cache_dir().join("embeddings"), rows)
     }
 
     /// How training went.

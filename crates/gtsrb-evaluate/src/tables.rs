@@ -41,19 +41,13 @@ fn batch(
     let width = probabilities.ncols() as i32;
     let flat = Float32Array::from_iter_values(probabilities.iter().copied());
     let column = |pick: fn(&Scored) -> usize| -> ArrayRef {
-        Arc::new(Int64Array::from_iter_values(
-            scored.iter().map(|s| pick(s) as i64),
-        ))
+        Arc::new(Int64Array::from_iter_values(scored.iter().map(|s| pick(s) as i64)))
     };
     let schema = Schema::new(vec![
         Field::new("path", DataType::Utf8, false),
         Field::new("label", DataType::Int64, false),
         Field::new("predicted", DataType::Int64, false),
-        Field::new(
-            "probabilities",
-            DataType::FixedSizeList(item.clone(), width),
-            false,
-        ),
+        Field::new("probabilities", DataType::FixedSizeList(item.clone(), width), false),
     ]);
     RecordBatch::try_new(
         Arc::new(schema),
@@ -61,12 +55,7 @@ fn batch(
             Arc::new(StringArray::from_iter_values(paths)),
             column(|s| s.label),
             column(|s| s.predicted),
-            Arc::new(FixedSizeListArray::try_new(
-                item,
-                width,
-                Arc::new(flat),
-                None,
-            )?),
+            Arc::new(FixedSizeListArray::try_new(item, width, Arc::new(flat), None)?),
         ],
     )
 }
@@ -81,41 +70,24 @@ pub fn write_submission(sink: impl Write, paths: &[&str], scored: &[Scored]) -> 
         .delimiter(b';')
         .terminator(csv::Terminator::CRLF)
         .from_writer(sink);
-    writer
-        .write_record(["Filename", "ClassId"])
-        .map_err(failed)?;
+    writer.write_record(["Filename", "ClassId"]).map_err(failed)?;
     for (name, s) in names(paths).into_iter().zip(scored) {
-        writer
-            .write_record([harmless(name), s.predicted.to_string()])
-            .map_err(failed)?;
+        writer.write_record([harmless(name), s.predicted.to_string()]).map_err(failed)?;
     }
-    writer
-        .flush()
-        .map_err(|e| Error::io(format!("submission.csv: {e}")))
+    writer.flush().map_err(|e| Error::io(format!("submission.csv: {e}")))
 }
 
 /// File names where all differ, else the paths.
 fn names<'a>(paths: &[&'a str]) -> Vec<&'a str> {
-    let short: Vec<&str> = paths
-        .iter()
-        .map(|p| p.rsplit('/').next().unwrap_or(p))
-        .collect();
+    let short: Vec<&str> = paths.iter().map(|p| p.rsplit('/').next().unwrap_or(p)).collect();
     let distinct: HashSet<&str> = short.iter().copied().collect();
-    if distinct.len() == paths.len() {
-        short
-    } else {
-        paths.to_vec()
-    }
+    if distinct.len() == paths.len() { short } else { paths.to_vec() }
 }
 
 /// `cell` such that no spreadsheet takes it for a formula (OWASP, CSV injection).
 fn harmless(cell: &str) -> String {
     let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
-    if formula {
-        format!("'{cell}")
-    } else {
-        cell.to_owned()
-    }
+    if formula { format!("'{cell}") } else { cell.to_owned() }
 }
 
 #[cfg(test)]
@@ -123,13 +95,7 @@ mod tests {
     use super::*;
 
     fn scored(predicted: &[usize]) -> Vec<Scored> {
-        let one = |&p| Scored {
-            label: 0,
-            predicted: p,
-            rank: 0,
-            confidence: 1.0,
-            loss: 0.0,
-        };
+        let one = |&p| Scored { label: 0, predicted: p, rank: 0, confidence: 1.0, loss: 0.0 };
         predicted.iter().map(one).collect()
     }
 
@@ -155,14 +121,7 @@ mod tests {
     fn formulas_are_defused_and_separators_quoted() {
         let text = csv_of(&["=HYPERLINK(\"x\").png", "a;b.png", "-1.png"], &[0, 1, 2]);
         let rows: Vec<_> = text.lines().skip(1).collect();
-        assert_eq!(
-            rows,
-            [
-                "\"'=HYPERLINK(\"\"x\"\").png\";0",
-                "\"a;b.png\";1",
-                "'-1.png;2"
-            ]
-        );
+        assert_eq!(rows, ["\"'=HYPERLINK(\"\"x\"\").png\";0", "\"a;b.png\";1", "'-1.png;2"]);
     }
 
     #[test]

@@ -57,9 +57,7 @@ impl Training {
     /// The trial of the chosen penalty.
     #[must_use]
     pub fn chosen(&self) -> Option<&Trial> {
-        self.path
-            .iter()
-            .find(|t| t.lambda.to_bits() == self.lambda.to_bits())
+        self.path.iter().find(|t| t.lambda.to_bits() == self.lambda.to_bits())
     }
 }
 
@@ -68,9 +66,6 @@ pub fn read(model: &Path) -> Result<Training> {
     let path = model.join("training.json");
     let bytes = std::fs::read(&path).map_err(|e| Error::read(&path, &e))?;
     serde_json::from_slice(&bytes).map_err(|e| {
-        Error::data(format!(
-            "{} is damaged ({e}): run gtsrb-train again",
-            path.display()
-        ))
+        Error::data(format!("{} is damaged ({e}): run gtsrb-train again", path.display()))
     })
 }

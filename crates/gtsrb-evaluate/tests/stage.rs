@@ -25,11 +25,7 @@ fn stdout(output: &Output) -> String {
 }
 
 fn done(output: &Output) -> String {
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     stdout(output)
 }
 
@@ -40,13 +36,7 @@ fn refused(fixture: &Fixture, output: &Output, code: i32, words: &[&str]) {
     for word in words {
         assert!(stderr.contains(word), "no {word} in {stderr}");
     }
-    assert_eq!(
-        stderr
-            .lines()
-            .filter(|line| line.starts_with("error:"))
-            .count(),
-        1
-    );
+    assert_eq!(stderr.lines().filter(|line| line.starts_with("error:")).count(), 1);
     assert!(!fixture.run().join("metrics.json").exists());
     assert!(!fixture.run().join("manifest.json").exists());
 }
@@ -66,10 +56,7 @@ fn writes_everything_and_says_where() {
     let metrics = fixture.metrics();
     assert_eq!(metrics["test_images"], 700);
     assert_eq!(metrics["classes"][7]["recall"], serde_json::Value::Null);
-    assert_eq!(
-        metrics["confusion_true_by_predicted"][7],
-        serde_json::json!(vec![0; 8])
-    );
+    assert_eq!(metrics["confusion_true_by_predicted"][7], serde_json::json!(vec![0; 8]));
     let submission = String::from_utf8(fixture.read("submission.csv")).unwrap();
     assert!(submission.starts_with("Filename;ClassId\r\n00000.png;0\r\n00001.png;1\r\n"));
     assert_eq!(submission.lines().count(), 701);
@@ -113,11 +100,8 @@ fn dry_run_writes_nothing() {
 
 #[test]
 fn missing_inputs_name_the_stage_to_run() {
-    let stages = [
-        ("images", "gtsrb-ingest"),
-        ("embeddings", "gtsrb-extract"),
-        ("model", "gtsrb-train"),
-    ];
+    let stages =
+        [("images", "gtsrb-ingest"), ("embeddings", "gtsrb-extract"), ("model", "gtsrb-train")];
     for (folder, stage) in stages {
         let fixture = Fixture::new(&Shape::default());
         std::fs::remove_dir_all(fixture.run().join(folder)).unwrap();
@@ -125,39 +109,18 @@ fn missing_inputs_name_the_stage_to_run() {
     }
     let fixture = Fixture::new(&Shape::default());
     std::fs::remove_file(fixture.run().join("model/training.json")).unwrap();
-    refused(
-        &fixture,
-        &fixture.evaluate(&[]),
-        66,
-        &["training.json", "gtsrb-train"],
-    );
+    refused(&fixture, &fixture.evaluate(&[]), 66, &["training.json", "gtsrb-train"]);
 }
 
 #[test]
 fn head_of_another_view_or_size_is_refused() {
     let other = Hash::of(b"other");
-    let fixture = Fixture::new(&Shape {
-        head_view: other,
-        ..Shape::default()
-    });
+    let fixture = Fixture::new(&Shape { head_view: other, ..Shape::default() });
     let (wanted, found) = (view().to_string(), other.to_string());
-    refused(
-        &fixture,
-        &fixture.evaluate(&[]),
-        65,
-        &[&wanted, &found, "gtsrb-train"],
-    );
+    refused(&fixture, &fixture.evaluate(&[]), 65, &[&wanted, &found, "gtsrb-train"]);
 
-    let fixture = Fixture::new(&Shape {
-        head_dims: 11,
-        ..Shape::default()
-    });
-    refused(
-        &fixture,
-        &fixture.evaluate(&[]),
-        65,
-        &["dimensions 11", "have 8"],
-    );
+    let fixture = Fixture::new(&Shape { head_dims: 11, ..Shape::default() });
+    refused(&fixture, &fixture.evaluate(&[]), 65, &["dimensions 11", "have 8"]);
 }
 
 #[test]
@@ -181,25 +144,13 @@ fn damaged_inputs_are_refused() {
 #[test]
 fn embeddings_of_other_images_are_refused() {
     let fixture = Fixture::new(&Shape::default());
-    fixture.images(&Shape {
-        folder: "Other",
-        images: 12,
-        ..Shape::default()
-    });
-    refused(
-        &fixture,
-        &fixture.evaluate(&[]),
-        65,
-        &["other images", "gtsrb-extract"],
-    );
+    fixture.images(&Shape { folder: "Other", images: 12, ..Shape::default() });
+    refused(&fixture, &fixture.evaluate(&[]), 65, &["other images", "gtsrb-extract"]);
 }
 
 #[test]
 fn a_set_without_test_images_is_refused() {
-    let fixture = Fixture::new(&Shape {
-        images: 0,
-        ..Shape::default()
-    });
+    let fixture = Fixture::new(&Shape { images: 0, ..Shape::default() });
     refused(&fixture, &fixture.evaluate(&[]), 65, &["no test images"]);
 }
 
@@ -209,42 +160,22 @@ fn bad_settings_are_refused() {
     let config = fixture.write("tiny.toml", "[evaluate]\ngalery = 3\n");
     let output = fixture.evaluate(&["--config", config.to_str().unwrap()]);
     refused(&fixture, &output, 78, &["tiny.toml", "galery", "gallery"]);
-    refused(
-        &fixture,
-        &fixture.evaluate(&["--gallery", "5000"]),
-        78,
-        &["gallery", "100"],
-    );
-    assert_eq!(
-        fixture.evaluate(&["--no-such-flag"]).status.code(),
-        Some(64)
-    );
+    refused(&fixture, &fixture.evaluate(&["--gallery", "5000"]), 78, &["gallery", "100"]);
+    assert_eq!(fixture.evaluate(&["--no-such-flag"]).status.code(), Some(64));
 }
 
 #[test]
 fn hostile_names_stay_text() {
-    let classes = [
-        "<img src=x onerror=alert(1)>",
-        "\"><script>alert(1)</script>",
-        "' onload='x",
-        "a&b",
-    ]
-    .map(str::to_owned)
-    .to_vec();
-    let shape = Shape {
-        head_dims: 4,
-        classes,
-        folder: "=cmd</script><img>",
-        ..Shape::default()
-    };
+    let classes =
+        ["<img src=x onerror=alert(1)>", "\"><script>alert(1)</script>", "' onload='x", "a&b"]
+            .map(str::to_owned)
+            .to_vec();
+    let shape = Shape { head_dims: 4, classes, folder: "=cmd</script><img>", ..Shape::default() };
     let fixture = Fixture::new(&shape);
     done(&fixture.evaluate(&[]));
     let page = String::from_utf8(fixture.read("report.html")).unwrap();
     assert!(!page.contains("<script"));
-    assert_eq!(
-        page.matches("<img").count(),
-        page.matches("src=\"data:image").count()
-    );
+    assert_eq!(page.matches("<img").count(), page.matches("src=\"data:image").count());
     assert!(page.matches("<img").count() > 10);
     let drawing = String::from_utf8(fixture.read("report/confusion.svg")).unwrap();
     assert!(!drawing.contains("<script") && !drawing.contains("<img"));
@@ -258,14 +189,7 @@ fn every_number_is_scikit_learn_s() {
     };
     let fixture = Fixture::new(&Shape::default());
     done(&fixture.evaluate(&[]));
-    let script = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../tests/oracles/metrics_sklearn.py"
-    );
-    let output = Command::new(python)
-        .arg(script)
-        .arg(fixture.run())
-        .output()
-        .unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/oracles/metrics_sklearn.py");
+    let output = Command::new(python).arg(script).arg(fixture.run()).output().unwrap();
     assert!(done(&output).ends_with("numbers agree\n"));
 }

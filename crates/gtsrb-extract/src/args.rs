@@ -96,13 +96,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            crop: Crop::Roi,
-            margin: 0.0,
-            storage: Storage::F16,
-            device: Device::Auto,
-            batch: 8,
-        }
+        Self { crop: Crop::Roi, margin: 0.0, storage: Storage::F16, device: Device::Auto, batch: 8 }
     }
 }
 

@@ -43,11 +43,6 @@ impl Backbone {
                 .ok_or_else(|| damaged(&format!("no number `{key}` in its metadata")))
         };
         let (size, dims) = (number("size")?, number("dims")?);
-        Ok(Self {
-            hash: Hash::of(&onnx),
-            onnx,
-            size,
-            dims,
-        })
+        Ok(Self { hash: Hash::of(&onnx), onnx, size, dims })
     }
 }

@@ -62,8 +62,7 @@ impl<'a> Collector<'a> {
         }
         let rows = ArrayView2::from_shape((self.keys.len(), self.dims), &self.values)
             .map_err(|e| Error::internal(format!("a part of embeddings: {e}")))?;
-        self.cache
-            .append(self.writer, &self.keys, self.storage, rows)?;
+        self.cache.append(self.writer, &self.keys, self.storage, rows)?;
         self.keys.clear();
         self.values.clear();
         Ok(())

@@ -35,18 +35,12 @@ impl Index {
             }
             Ok(rows)
         });
-        Ok(Self {
-            train: train?,
-            test: test?,
-        })
+        Ok(Self { train: train?, test: test? })
     }
 
     /// The index that the run has.
     pub fn read(embedded: &Embedded) -> Result<Self> {
-        Ok(Self {
-            train: embedded.rows(Split::Train)?,
-            test: embedded.rows(Split::Test)?,
-        })
+        Ok(Self { train: embedded.rows(Split::Train)?, test: embedded.rows(Split::Test)? })
     }
 
     /// The rows of one split.
@@ -65,8 +59,6 @@ impl Index {
     /// The keys that `cache` lacks. Equal pictures have one key.
     pub fn missing(&self, cache: &Cache) -> HashSet<Key> {
         let rows = self.train.iter().chain(&self.test);
-        rows.map(|row| row.key)
-            .filter(|key| !cache.holds(key))
-            .collect()
+        rows.map(|row| row.key).filter(|key| !cache.holds(key)).collect()
     }
 }

@@ -62,21 +62,14 @@ fn extract(args: &Args, settings: &Settings) -> Result<Outcome<Summary>> {
     let output = Output::open(&dir)?;
     let (writer, mut cache, damaged) = open_cache(&view)?;
     let current = output.current(&work)?.is_some();
-    let index = if current {
-        Index::read(&Embedded::open(&run)?)?
-    } else {
-        Index::of(&images)?
-    };
+    let index = if current { Index::read(&Embedded::open(&run)?)? } else { Index::of(&images)? };
     let missing = index.missing(&cache);
     let mut summary = Extracted::of(index.len(), backbone.dims, &view);
     if current && missing.is_empty() {
         return Ok(Outcome::Current(Summary::Extracted(summary)));
     }
     let earlier = Manifest::read(&dir, TOOL).ok();
-    summary.miss(
-        missing.len(),
-        why(earlier.as_ref(), &work, missing.len(), damaged),
-    );
+    summary.miss(missing.len(), why(earlier.as_ref(), &work, missing.len(), damaged));
     if !missing.is_empty() {
         let pipeline = Pipeline::open(&backbone, &view, args.common.threads())?;
         let collector = Collector::new(&mut cache, &writer, view.storage, backbone.dims);
@@ -184,9 +177,7 @@ fn cache_root() -> PathBuf {
 
 /// All images of both splits in order.
 fn all_images(images: &ImageSet) -> impl Iterator<Item = Result<Image>> + Send + '_ {
-    let batches = Split::ALL
-        .into_iter()
-        .flat_map(|split| images.batches(split));
+    let batches = Split::ALL.into_iter().flat_map(|split| images.batches(split));
     batches.flat_map(|batch| match batch {
         Ok(images) => images.into_iter().map(Ok).collect(),
         Err(error) => vec![Err(error)],

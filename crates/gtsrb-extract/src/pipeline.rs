@@ -94,13 +94,7 @@ impl Pipeline {
         images: impl Iterator<Item = Result<Image>> + Send,
         mut collect: impl FnMut(Embeddings) -> Result<()>,
     ) -> Result<()> {
-        let Self {
-            models,
-            framing,
-            batch,
-            dims,
-            framers,
-        } = self;
+        let Self { models, framing, batch, dims, framers } = self;
         let (jobs, to_frame) = queue(framers);
         let (framed, to_infer) = queue(2 * models.len());
         let (done, results) = sync_channel(32 * models.len());
@@ -137,11 +131,7 @@ fn queue<T>(bound: usize) -> (SyncSender<T>, Shared<T>) {
 
 /// The next piece of work; `None` when there will be no more.
 fn next<T>(queue: &Shared<T>) -> Option<T> {
-    queue
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .recv()
-        .ok()
+    queue.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
 
 /// Cuts the images into jobs. Ends early when nobody takes them any more.
@@ -192,16 +182,8 @@ fn frame(job: Job, framing: Framing, batch: usize) -> Result<Framed> {
     for (image, out) in job.images.iter().zip(pixels.chunks_exact_mut(picture)) {
         framing.frame(image, out)?;
     }
-    let names = job
-        .images
-        .into_iter()
-        .map(|image| (key(&image), image.path))
-        .collect();
-    Ok(Framed {
-        number: job.number,
-        names,
-        pixels,
-    })
+    let names = job.images.into_iter().map(|image| (key(&image), image.path)).collect();
+    Ok(Framed { number: job.number, names, pixels })
 }
 
 fn infer_all(
@@ -219,10 +201,7 @@ fn infer_all(
 }
 
 fn infer(batch: Framed, model: &mut Model, shape: [usize; 4], dims: usize) -> Result<Embeddings> {
-    let outputs = model.run(Input::U8 {
-        shape: &shape,
-        data: &batch.pixels,
-    })?;
+    let outputs = model.run(Input::U8 { shape: &shape, data: &batch.pixels })?;
     let (found, values) = outputs.f32("embedding")?;
     if *found != [shape[0], dims] {
         return Err(Error::data(format!(
@@ -233,11 +212,7 @@ fn infer(batch: Framed, model: &mut Model, shape: [usize; 4], dims: usize) -> Re
     let values = &values[..batch.names.len() * dims];
     finite(values, dims, &batch.names)?;
     let keys = batch.names.into_iter().map(|(key, _)| key).collect();
-    Ok(Embeddings {
-        number: batch.number,
-        keys,
-        values: values.to_vec(),
-    })
+    Ok(Embeddings { number: batch.number, keys, values: values.to_vec() })
 }
 
 /// NaN and infinity must never reach the cache.

@@ -85,29 +85,13 @@ impl Display for Summary {
 
 impl Display for Extracted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            images,
-            hits,
-            misses,
-            dims,
-            device,
-            runtime,
-            ..
-        } = self;
-        write!(
-            f,
-            "{images} images, {dims} numbers each: {hits} hits, {misses} misses"
-        )?;
+        let Self { images, hits, misses, dims, device, runtime, .. } = self;
+        write!(f, "{images} images, {dims} numbers each: {hits} hits, {misses} misses")?;
         if self.misses > 0 {
             let speed = self.images_per_second;
-            write!(
-                f,
-                " ({speed:.0} images/s on {device}, ONNX Runtime {runtime})"
-            )?;
+            write!(f, " ({speed:.0} images/s on {device}, ONNX Runtime {runtime})")?;
         }
-        self.why
-            .iter()
-            .try_for_each(|reason| write!(f, "\n  because: {reason}"))
+        self.why.iter().try_for_each(|reason| write!(f, "\n  because: {reason}"))
     }
 }
 

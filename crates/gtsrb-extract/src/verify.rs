@@ -38,11 +38,7 @@ pub fn verify(args: &Args, rows: usize, seed: u64) -> Result<Outcome<Summary>> {
     let drawn = crate::wanted_images(&images, wanted);
     let mut comparison = Comparison::default();
     Pipeline::open(&backbone, &view, args.common.threads())?.run(drawn, |batch| {
-        for (key, values) in batch
-            .keys
-            .iter()
-            .zip(batch.values.chunks_exact(backbone.dims))
-        {
+        for (key, values) in batch.keys.iter().zip(batch.values.chunks_exact(backbone.dims)) {
             let stored = stored.row(places[key]);
             comparison.add(&paths[key], values, stored.iter().copied(), view.storage);
         }
@@ -67,10 +63,7 @@ fn backbone_of(run: &Path, view: &View) -> Result<Backbone> {
     }
     let runtime = Runtime::load()?.version();
     if runtime != view.runtime {
-        tracing::warn!(
-            "computed with ONNX Runtime {}, compared with {runtime}",
-            view.runtime
-        );
+        tracing::warn!("computed with ONNX Runtime {}, compared with {runtime}", view.runtime);
     }
     Ok(backbone)
 }
@@ -81,10 +74,7 @@ fn draw(embedded: &Embedded, rows: usize, seed: u64) -> Result<HashMap<Key, Stri
     all.extend(embedded.rows(Split::Test)?);
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let places = rand::seq::index::sample(&mut random, all.len(), rows.min(all.len()));
-    Ok(places
-        .into_iter()
-        .map(|place| (all[place].key, all[place].path.clone()))
-        .collect())
+    Ok(places.into_iter().map(|place| (all[place].key, all[place].path.clone())).collect())
 }
 
 /// Rows compared so far.
@@ -108,41 +98,25 @@ impl Comparison {
             Storage::F16 => f16::from_f32(value).to_f32(),
             Storage::F32 => value,
         };
-        let scale = stored
-            .clone()
-            .fold(f32::MIN_POSITIVE, |most, value| most.max(value.abs()));
+        let scale = stored.clone().fold(f32::MIN_POSITIVE, |most, value| most.max(value.abs()));
         let difference = |(new, old): (f32, f32)| f64::from((new - old).abs()) / f64::from(scale);
         let values = computed.iter().copied().map(rounded);
         // A NaN would be lost in `max`, and equals nothing.
         let differences = values.zip(stored).map(difference);
-        let difference = differences
-            .map(|d| if d.is_nan() { f64::INFINITY } else { d })
-            .fold(0.0, f64::max);
+        let difference =
+            differences.map(|d| if d.is_nan() { f64::INFINITY } else { d }).fold(0.0, f64::max);
         self.rows += 1;
         self.identical += usize::from(difference == 0.0);
         if difference > TOLERANCE {
             self.wrong.push(path.to_owned());
         }
-        self.largest = if difference <= self.largest {
-            self.largest
-        } else {
-            difference
-        };
+        self.largest = if difference <= self.largest { self.largest } else { difference };
     }
 
     fn verdict(self, view: &Hash) -> Result<Verified> {
         if self.wrong.is_empty() {
-            let Self {
-                rows,
-                identical,
-                largest,
-                ..
-            } = self;
-            return Ok(Verified {
-                rows,
-                identical,
-                largest_difference: largest,
-            });
+            let Self { rows, identical, largest, .. } = self;
+            return Ok(Verified { rows, identical, largest_difference: largest });
         }
         let (count, rows, largest) = (self.wrong.len(), self.rows, self.largest);
         let named: Vec<String> = self.wrong.into_iter().take(5).collect();
@@ -169,18 +143,8 @@ mod tests {
     #[test]
     fn rounding_to_storage_is_no_difference() {
         let stored = f16::from_f32(0.1).to_f32();
-        assert_eq!(
-            compared(&[0.1, 4.0], &[stored, 4.0], Storage::F16)
-                .unwrap()
-                .identical,
-            1
-        );
-        assert_eq!(
-            compared(&[0.1, 4.0], &[stored, 4.0], Storage::F32)
-                .unwrap()
-                .identical,
-            0
-        );
+        assert_eq!(compared(&[0.1, 4.0], &[stored, 4.0], Storage::F16).unwrap().identical, 1);
+        assert_eq!(compared(&[0.1, 4.0], &[stored, 4.0], Storage::F32).unwrap().identical, 0);
     }
 
     #[test]

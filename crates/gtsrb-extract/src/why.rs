@@ -34,11 +34,7 @@ fn changes(earlier: &Value, now: &Value) -> Vec<String> {
         .iter()
         .filter(|(name, value)| before.get(*name) != Some(value))
         .map(|(name, value)| {
-            format!(
-                "{name} {} -> {}",
-                short(before.get(name)),
-                short(Some(value))
-            )
+            format!("{name} {} -> {}", short(before.get(name)), short(Some(value)))
         })
         .collect()
 }
@@ -65,11 +61,7 @@ mod tests {
         let found = changes(&before, &after);
         assert_eq!(
             found,
-            [
-                "backbone aaaaaaaa -> bbbbbbbb",
-                "batch none -> 8",
-                "margin 0.0 -> 0.1"
-            ]
+            ["backbone aaaaaaaa -> bbbbbbbb", "batch none -> 8", "margin 0.0 -> 0.1"]
         );
         assert!(changes(&before, &before).is_empty());
     }

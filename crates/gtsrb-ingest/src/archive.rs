@@ -55,13 +55,7 @@ impl Archive {
                 entries.push((index, name));
             }
         }
-        Ok((
-            Self {
-                path: path.to_owned(),
-                zip,
-            },
-            entries,
-        ))
+        Ok((Self { path: path.to_owned(), zip }, entries))
     }
 
     /// The archive's own path.
@@ -76,20 +70,13 @@ impl Archive {
         let entry = zip.by_index(index).map_err(|e| fault(&place, e))?;
         let size = entry.size();
         if size > MAX_FILE {
-            return Err(Error::data(format!(
-                "{place}: {size} bytes, at most {MAX_FILE} are read"
-            )));
+            return Err(Error::data(format!("{place}: {size} bytes, at most {MAX_FILE} are read")));
         }
         // What the header says is neither reserved nor trusted.
         let mut bytes = Vec::with_capacity(size.min(1 << 20) as usize);
-        entry
-            .take(size + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|e| fault(&place, ZipError::Io(e)))?;
+        entry.take(size + 1).read_to_end(&mut bytes).map_err(|e| fault(&place, ZipError::Io(e)))?;
         if bytes.len() as u64 != size {
-            return Err(Error::data(format!(
-                "{place}: its size is not the announced one"
-            )));
+            return Err(Error::data(format!("{place}: its size is not the announced one")));
         }
         Ok(bytes)
     }
@@ -124,11 +111,7 @@ impl Shared {
     fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(|e| Error::read(path, &e))?;
         let size = file.metadata().map_err(|e| Error::read(path, &e))?.len();
-        Ok(Self {
-            file: Arc::new(file),
-            size,
-            position: 0,
-        })
+        Ok(Self { file: Arc::new(file), size, position: 0 })
     }
 }
 
@@ -163,16 +146,7 @@ mod tests {
         for name in ["a.ppm", "GTSRB/Final_Test/Images/00000.ppm", "GTSRB/"] {
             assert!(is_safe(name), "{name}");
         }
-        for name in [
-            "../a",
-            "a/../../b",
-            "/etc/passwd",
-            "C:\\a",
-            "a\\b",
-            "a//b",
-            "./a",
-            "",
-        ] {
+        for name in ["../a", "a/../../b", "/etc/passwd", "C:\\a", "a\\b", "a//b", "./a", ""] {
             assert!(!is_safe(name), "{name}");
         }
     }

@@ -91,13 +91,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            source: None,
-            layout: Layout::Auto,
-            on_error: OnError::Fail,
-            test: 0.2,
-            seed: 1,
-        }
+        Self { source: None, layout: Layout::Auto, on_error: OnError::Fail, test: 0.2, seed: 1 }
     }
 }
 

@@ -25,19 +25,12 @@ pub struct Bad {
 impl Bad {
     /// A picture that is there, but wrong.
     pub fn new(path: impl Into<String>, reason: impl Display) -> Self {
-        Self {
-            path: path.into(),
-            reason: reason.to_string(),
-            missing: false,
-        }
+        Self { path: path.into(), reason: reason.to_string(), missing: false }
     }
 
     /// A picture that a table names, but that isn't there.
     pub fn missing(path: impl Into<String>, reason: impl Display) -> Self {
-        Self {
-            missing: true,
-            ..Self::new(path, reason)
-        }
+        Self { missing: true, ..Self::new(path, reason) }
     }
 }
 
@@ -58,11 +51,7 @@ pub fn report(bad: &[Bad], total: usize, on_error: OnError) -> Result<()> {
     if on_error == OnError::Skip {
         return Ok(());
     }
-    let fault = if bad.iter().all(|b| b.missing) {
-        Fault::Missing
-    } else {
-        Fault::Data
-    };
+    let fault = if bad.iter().all(|b| b.missing) { Fault::Missing } else { Fault::Data };
     let Bad { path, reason, .. } = first;
     Err(Error::new(
         fault,
@@ -79,11 +68,7 @@ pub fn report(bad: &[Bad], total: usize, on_error: OnError) -> Result<()> {
 pub fn shown(path: &str) -> String {
     let hostile =
         |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if path.chars().any(hostile) {
-        path.escape_default().to_string()
-    } else {
-        path.to_owned()
-    }
+    if path.chars().any(hostile) { path.escape_default().to_string() } else { path.to_owned() }
 }
 
 #[cfg(test)]

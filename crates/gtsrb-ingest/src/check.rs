@@ -68,16 +68,9 @@ fn compare(item: &Item, bytes: &[u8]) -> std::result::Result<Checked, String> {
     if let Some((w, h)) = item.size
         && (w, h) != (width.into(), height.into())
     {
-        return Err(format!(
-            "{width}x{height} pixels, but its table says {w}x{h}"
-        ));
+        return Err(format!("{width}x{height} pixels, but its table says {w}x{h}"));
     }
-    let whole = Roi {
-        x1: 0,
-        y1: 0,
-        x2: width - 1,
-        y2: height - 1,
-    };
+    let whole = Roi { x1: 0, y1: 0, x2: width - 1, y2: height - 1 };
     let roi = item.roi.unwrap_or(whole);
     let Roi { x1, y1, x2, y2 } = roi;
     let inside = x1 >= 0 && y1 >= 0 && x2 < width && y2 < height;
@@ -87,14 +80,7 @@ fn compare(item: &Item, bytes: &[u8]) -> std::result::Result<Checked, String> {
         ));
     }
     let (pixels, bytes) = (Hash(picture.hash()), Hash::of(bytes));
-    Ok(Checked {
-        item: item.clone(),
-        roi,
-        width,
-        height,
-        pixels,
-        bytes,
-    })
+    Ok(Checked { item: item.clone(), roi, width, height, pixels, bytes })
 }
 
 #[cfg(test)]
@@ -119,22 +105,13 @@ mod tests {
         let ppm = Picture::new(4, 3, vec![9; 36]).unwrap().to_ppm();
         assert!(compare(&item([0, 0, 3, 2], (4, 3)), &ppm).is_ok());
         assert!(compare(&item([2, 2, 2, 2], (4, 3)), &ppm).is_ok());
-        for roi in [
-            [0, 0, 4, 2],
-            [0, 0, 3, 3],
-            [-1, 0, 3, 2],
-            [0, -1, 3, 2],
-            [3, 0, 2, 2],
-            [0, 2, 3, 1],
-        ] {
+        for roi in
+            [[0, 0, 4, 2], [0, 0, 3, 3], [-1, 0, 3, 2], [0, -1, 3, 2], [3, 0, 2, 2], [0, 2, 3, 1]]
+        {
             let reason = compare(&item(roi, (4, 3)), &ppm).unwrap_err();
             assert!(reason.contains("ROI"), "{reason}");
         }
-        assert!(
-            compare(&item([0, 0, 3, 2], (3, 4)), &ppm)
-                .unwrap_err()
-                .contains("says 3x4")
-        );
+        assert!(compare(&item([0, 0, 3, 2], (3, 4)), &ppm).unwrap_err().contains("says 3x4"));
         assert!(compare(&item([0, 0, 3, 2], (4, 3)), &ppm[1..]).is_err());
     }
 }

@@ -24,11 +24,7 @@ pub fn take_contradictions(parts: &mut [&mut Vec<Checked>]) -> Vec<Bad> {
         part.retain(|picture| match contradicted.get(&picture.pixels) {
             None => true,
             Some([one, two]) => {
-                let (label, path) = if one.0 == picture.item.label {
-                    two
-                } else {
-                    one
-                };
+                let (label, path) = if one.0 == picture.item.label { two } else { one };
                 let reason = format!(
                     "class {}, but the same picture is in class {label}: {}",
                     picture.item.label,
@@ -67,10 +63,7 @@ mod tests {
         let mut train = vec![checked(0, "a", 1), checked(0, "b", 2), checked(0, "c", 1)];
         let mut test = vec![checked(1, "d", 1), checked(1, "e", 3)];
         let bad = take_contradictions(&mut [&mut train, &mut test]);
-        assert_eq!(
-            bad.iter().map(|b| b.path.as_str()).collect::<Vec<_>>(),
-            ["a", "c", "d"]
-        );
+        assert_eq!(bad.iter().map(|b| b.path.as_str()).collect::<Vec<_>>(), ["a", "c", "d"]);
         assert!(bad[0].reason.contains("class 1: d"), "{}", bad[0].reason);
         assert!(bad[2].reason.contains("class 0: a"), "{}", bad[2].reason);
         assert_eq!((train.len(), test.len()), (1, 1));

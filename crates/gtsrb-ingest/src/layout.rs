@@ -81,16 +81,10 @@ pub fn list(tree: &mut Tree, layout: Layout) -> Result<Listing> {
         );
     }
     if listing.repeated_rows > 0 {
-        tracing::warn!(
-            "{} rows repeat an earlier row and are left out",
-            listing.repeated_rows
-        );
+        tracing::warn!("{} rows repeat an earlier row and are left out", listing.repeated_rows);
     }
     if listing.total() == 0 {
-        return Err(Error::data(format!(
-            "{} holds no pictures",
-            tree.root().display()
-        )));
+        return Err(Error::data(format!("{} holds no pictures", tree.root().display())));
     }
     Ok(listing)
 }
@@ -101,11 +95,7 @@ fn is_picture(path: &str) -> bool {
         "png", "jpg", "jpeg", "jpe", "ppm", "heic", "heif", "avif", "webp", "gif", "bmp", "tif",
         "tiff", "jxl", "pgm",
     ];
-    let ending = path
-        .rsplit('/')
-        .next()
-        .and_then(|name| name.rsplit_once('.'))
-        .map(|(_, e)| e);
+    let ending = path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map(|(_, e)| e);
     ending.is_some_and(|e| ENDINGS.contains(&e.to_ascii_lowercase().as_str()))
 }
 

@@ -70,24 +70,10 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
 
 /// Writes and commits.
 fn store(output: Output, tree: &Tree, set: Set) -> Result<Manifest> {
-    let Set {
-        classes,
-        train,
-        test,
-        bad,
-        work,
-        counters,
-    } = set;
+    let Set { classes, train, test, bad, work, counters } = set;
     let progress = Progress::new("write", (train.len() + test.len()) as u64);
     let mut files = write::write(&output, tree, Split::Train, &classes, &train, &progress)?;
-    files.extend(write::write(
-        &output,
-        tree,
-        Split::Test,
-        &classes,
-        &test,
-        &progress,
-    )?);
+    files.extend(write::write(&output, tree, Split::Test, &classes, &test, &progress)?);
     let train_counts = per_class(&train, classes.len());
     let facts = [
         ("set", summary::set_name(&train_counts)),

@@ -55,14 +55,7 @@ impl Set {
         write::sort(&mut test);
         let counters = counters(&listing, &train, &test, &bad);
         let work = work(&listing, settings, own_split, source);
-        Ok(Self {
-            classes: listing.classes,
-            train,
-            test,
-            bad,
-            work,
-            counters,
-        })
+        Ok(Self { classes: listing.classes, train, test, bad, work, counters })
     }
 }
 

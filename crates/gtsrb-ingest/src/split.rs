@@ -14,16 +14,9 @@ use crate::check::Checked;
 pub fn split(pictures: Vec<Checked>, share: f64, seed: u64) -> (Vec<Checked>, Vec<Checked>) {
     let mut classes: BTreeMap<i64, BTreeMap<Hash, Vec<Checked>>> = BTreeMap::new();
     for picture in pictures {
-        let rank = HashBuilder::default()
-            .field(seed.to_le_bytes())
-            .field(picture.pixels.0)
-            .finish();
-        classes
-            .entry(picture.item.label)
-            .or_default()
-            .entry(rank)
-            .or_default()
-            .push(picture);
+        let rank =
+            HashBuilder::default().field(seed.to_le_bytes()).field(picture.pixels.0).finish();
+        classes.entry(picture.item.label).or_default().entry(rank).or_default().push(picture);
     }
     let (mut train, mut test) = (Vec::new(), Vec::new());
     for groups in classes.into_values() {
@@ -54,21 +47,8 @@ pub(crate) mod tests {
     pub fn checked(label: i64, path: &str, content: u32) -> Checked {
         let (track, frame, roi, size) = (None, None, None, None);
         Checked {
-            item: Item {
-                key: path.into(),
-                path: path.into(),
-                label,
-                roi,
-                size,
-                track,
-                frame,
-            },
-            roi: Roi {
-                x1: 0,
-                y1: 0,
-                x2: 0,
-                y2: 0,
-            },
+            item: Item { key: path.into(), path: path.into(), label, roi, size, track, frame },
+            roi: Roi { x1: 0, y1: 0, x2: 0, y2: 0 },
             width: 1,
             height: 1,
             pixels: Hash::of(&content.to_le_bytes()),
@@ -82,9 +62,7 @@ pub(crate) mod tests {
 
     #[test]
     fn eighty_pictures_of_two_classes() {
-        let all: Vec<_> = (0..80)
-            .map(|n| checked(n / 40, &n.to_string(), n as u32))
-            .collect();
+        let all: Vec<_> = (0..80).map(|n| checked(n / 40, &n.to_string(), n as u32)).collect();
         let (train, test) = split(all.clone(), 0.2, 1);
         assert_eq!((train.len(), test.len()), (64, 16));
         assert_eq!(test.iter().filter(|p| p.item.label == 0).count(), 8);

@@ -22,9 +22,7 @@ impl Stamp {
             settings.test.to_bits(),
             settings.seed
         ]);
-        let hash = HashBuilder::default()
-            .field(VERSION)
-            .field(settings.to_string());
+        let hash = HashBuilder::default().field(VERSION).field(settings.to_string());
         Self(hash.field(tree.stamp().0).finish())
     }
 

@@ -54,11 +54,7 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = |name| self.counter(name);
         let (train, test) = (count("train_images"), count("test_images"));
-        writeln!(
-            f,
-            "{train} training and {test} test pictures of {} classes",
-            self.classes
-        )?;
+        writeln!(f, "{train} training and {test} test pictures of {} classes", self.classes)?;
         writeln!(f, "set: {}", set_in_words(&self.set))?;
         writeln!(f, "per class, training: {}", joined(&self.train_per_class))?;
         writeln!(f, "per class, test: {}", joined(&self.test_per_class))?;
@@ -70,11 +66,7 @@ impl fmt::Display for Summary {
             count("duplicates_across_splits")
         )?;
         if count("rejected") > 0 {
-            writeln!(
-                f,
-                "left out: {} bad pictures, listed in the manifest",
-                count("rejected")
-            )?;
+            writeln!(f, "left out: {} bad pictures, listed in the manifest", count("rejected"))?;
         }
         write!(f, "images: {}", self.images.display())
     }
@@ -92,9 +84,5 @@ fn set_in_words(set: &str) -> &'static str {
 }
 
 fn joined(counts: &[u64]) -> String {
-    counts
-        .iter()
-        .map(u64::to_string)
-        .collect::<Vec<_>>()
-        .join(" ")
+    counts.iter().map(u64::to_string).collect::<Vec<_>>().join(" ")
 }

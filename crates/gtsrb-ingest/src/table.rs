@@ -36,15 +36,8 @@ pub struct Table {
 }
 
 /// The columns besides the one that names the picture.
-const NUMBERS: [&str; 7] = [
-    "Width",
-    "Height",
-    "Roi.X1",
-    "Roi.Y1",
-    "Roi.X2",
-    "Roi.Y2",
-    signs::layout::CLASS_COLUMN,
-];
+const NUMBERS: [&str; 7] =
+    ["Width", "Height", "Roi.X1", "Roi.Y1", "Roi.X2", "Roi.Y2", signs::layout::CLASS_COLUMN];
 
 /// Parses the table called `name`; its column `file_column` names the pictures.
 ///
@@ -67,9 +60,7 @@ pub fn parse(name: &str, bytes: &[u8], file_column: &str) -> Result<Table> {
         }
         match columns.row(index + 1, &fields(line, delimiter)) {
             Ok(row) => table.rows.push(row),
-            Err(reason) => table
-                .bad
-                .push(Bad::new(format!("{name}:{}", index + 1), reason)),
+            Err(reason) => table.bad.push(Bad::new(format!("{name}:{}", index + 1), reason)),
         }
     }
     Ok(table)
@@ -103,9 +94,7 @@ fn fields(line: &str, delimiter: char) -> Vec<String> {
 }
 
 fn unquote(field: &str) -> String {
-    let inner = field
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'));
+    let inner = field.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     inner.map_or_else(|| field.to_owned(), |text| text.replace("\"\"", "\""))
 }
 
@@ -137,11 +126,7 @@ impl Columns {
         for (place, wanted) in numbers.iter_mut().zip(NUMBERS) {
             *place = at(wanted)?;
         }
-        Ok(Self {
-            count: found.len(),
-            file: at(file)?,
-            numbers,
-        })
+        Ok(Self { count: found.len(), file: at(file)?, numbers })
     }
 
     fn row(&self, line: usize, fields: &[String]) -> std::result::Result<Row, String> {
@@ -157,19 +142,8 @@ impl Columns {
         }
         let [width, height, x1, y1, x2, y2, class] = values;
         let corner = |value: i64| i32::try_from(value).map_err(|_| format!("{value} is too large"));
-        let roi = Roi {
-            x1: corner(x1)?,
-            y1: corner(y1)?,
-            x2: corner(x2)?,
-            y2: corner(y2)?,
-        };
-        Ok(Row {
-            line,
-            file: fields[self.file].clone(),
-            size: (width, height),
-            roi,
-            class,
-        })
+        let roi = Roi { x1: corner(x1)?, y1: corner(y1)?, x2: corner(x2)?, y2: corner(y2)? };
+        Ok(Row { line, file: fields[self.file].clone(), size: (width, height), roi, class })
     }
 }
 

@@ -15,19 +15,8 @@ fn first(text: impl AsRef<[u8]>) -> Row {
 
 #[test]
 fn the_official_form() {
-    let roi = Roi {
-        x1: 6,
-        y1: 5,
-        x2: 48,
-        y2: 49,
-    };
-    let row = Row {
-        line: 2,
-        file: "00000.ppm".into(),
-        size: (53, 54),
-        roi,
-        class: 16,
-    };
+    let roi = Roi { x1: 6, y1: 5, x2: 48, y2: 49 };
+    let row = Row { line: 2, file: "00000.ppm".into(), size: (53, 54), roi, class: 16 };
     assert_eq!(first(GOOD), row);
 }
 
@@ -42,8 +31,7 @@ fn harmless_forms_read_the_same() {
         GOOD.replace(';', ","),
         GOOD.replace("00000.ppm", "\"00000.ppm\""),
         GOOD.replace(";16", "; 016 "),
-        GOOD.replace("Filename", "Extra;Filename")
-            .replace("00000.ppm", "\"a;b\";00000.ppm"),
+        GOOD.replace("Filename", "Extra;Filename").replace("00000.ppm", "\"a;b\";00000.ppm"),
         "ClassId,Roi.Y2,Roi.X2,Roi.Y1,Roi.X1,Height,Width,Filename\n16,49,48,5,6,54,53,00000.ppm"
             .to_owned(),
     ] {
@@ -63,10 +51,7 @@ fn headers_that_do_not_do() {
         let error = read(GOOD.replace(from, to)).unwrap_err();
         assert_eq!(error.fault().code(), 65);
         let message = error.to_string();
-        assert!(
-            message.contains(wanted) && message.contains("Roi.X1"),
-            "{message}"
-        );
+        assert!(message.contains(wanted) && message.contains("Roi.X1"), "{message}");
     }
     assert!(read("").is_err());
 }
@@ -74,23 +59,13 @@ fn headers_that_do_not_do() {
 #[test]
 fn bad_fields_are_collected_with_their_line() {
     for class in ["7.0", "NaN", "", "1e20", "99999999999999999999"] {
-        let table = read(format!(
-            "{GOOD}1.ppm;1;1;0;0;0;0;{class}\n2.ppm;1;1;0;0;0;0;1\n"
-        ))
-        .unwrap();
+        let table =
+            read(format!("{GOOD}1.ppm;1;1;0;0;0;0;{class}\n2.ppm;1;1;0;0;0;0;1\n")).unwrap();
         assert_eq!((table.rows.len(), table.bad.len()), (2, 1), "{class}");
         assert_eq!(table.bad[0].path, "t.csv:3");
-        assert!(
-            table.bad[0].reason.contains("ClassId"),
-            "{}",
-            table.bad[0].reason
-        );
+        assert!(table.bad[0].reason.contains("ClassId"), "{}", table.bad[0].reason);
     }
-    assert!(
-        read(format!("{GOOD}1.ppm;1\n")).unwrap().bad[0]
-            .reason
-            .contains("2 fields, not 8")
-    );
+    assert!(read(format!("{GOOD}1.ppm;1\n")).unwrap().bad[0].reason.contains("2 fields, not 8"));
 }
 
 #[test]
@@ -98,18 +73,9 @@ fn what_is_no_text_is_refused_with_its_line() {
     let utf16: Vec<u8> = GOOD.encode_utf16().flat_map(u16::to_le_bytes).collect();
     for (bytes, wanted) in [
         (utf16, "t.csv:1: zero bytes"),
-        (
-            GOOD.replace("\r\n", "\r").into_bytes(),
-            "t.csv:1: line ends",
-        ),
-        (
-            format!("{GOOD}\"1.ppm;1\n").into_bytes(),
-            "t.csv:3: a quote",
-        ),
-        (
-            format!("{GOOD}{}", "x".repeat(70_000)).into_bytes(),
-            "t.csv:3: a line of more",
-        ),
+        (GOOD.replace("\r\n", "\r").into_bytes(), "t.csv:1: line ends"),
+        (format!("{GOOD}\"1.ppm;1\n").into_bytes(), "t.csv:3: a quote"),
+        (format!("{GOOD}{}", "x".repeat(70_000)).into_bytes(), "t.csv:3: a line of more"),
         (b"Filename;\xe4".to_vec(), "not UTF-8"),
     ] {
         let error = read(&bytes).unwrap_err().to_string();

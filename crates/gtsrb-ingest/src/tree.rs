@@ -17,13 +17,7 @@ pub const MAX_FILE: u64 = 64 << 20;
 /// The deepest nesting of folders that is looked into.
 const MAX_DEPTH: usize = 16;
 /// What systems and tools leave behind; so do names that begin with a dot.
-const JUNK: [&str; 5] = [
-    "Thumbs.db",
-    "ehthumbs.db",
-    "desktop.ini",
-    "Desktop.ini",
-    "__MACOSX",
-];
+const JUNK: [&str; 5] = ["Thumbs.db", "ehthumbs.db", "desktop.ini", "Desktop.ini", "__MACOSX"];
 
 /// Where a file's bytes are.
 enum Place {
@@ -60,12 +54,8 @@ impl Tree {
             )));
         }
         let stamp = HashBuilder::default().field(canonical.as_os_str().as_encoded_bytes());
-        let mut tree = Self {
-            root: root.to_owned(),
-            files: BTreeMap::new(),
-            archives: Vec::new(),
-            stamp,
-        };
+        let mut tree =
+            Self { root: root.to_owned(), files: BTreeMap::new(), archives: Vec::new(), stamp };
         tree.walk(root, "", 0)?;
         Ok(tree)
     }
@@ -97,10 +87,7 @@ impl Tree {
         }
         let (archive, entries) = Archive::open(&self.root.join(name))?;
         for (index, path) in entries {
-            let place = Place::Entry {
-                archive: self.archives.len(),
-                index,
-            };
+            let place = Place::Entry { archive: self.archives.len(), index };
             self.files.entry(path).or_insert(place);
         }
         self.archives.push(archive);
@@ -148,20 +135,13 @@ impl Tree {
             let path = entry.path();
             let name = entry.file_name();
             let name = name.to_str().ok_or_else(|| {
-                Error::data(format!(
-                    "{}: a name that is not UTF-8; rename it",
-                    path.display()
-                ))
+                Error::data(format!("{}: a name that is not UTF-8; rename it", path.display()))
             })?;
             if name.starts_with('.') || JUNK.contains(&name) {
                 continue;
             }
             let kind = entry.file_type().map_err(|e| Error::read(&path, &e))?;
-            let key = if prefix.is_empty() {
-                name.to_owned()
-            } else {
-                format!("{prefix}/{name}")
-            };
+            let key = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
             if kind.is_dir() {
                 self.walk(&path, &key, depth + 1)?;
             } else {
@@ -174,31 +154,15 @@ impl Tree {
     fn add(&mut self, path: PathBuf, key: String, link: bool) -> Result<()> {
         let metadata = fs::metadata(&path).map_err(|e| Error::read(&path, &e))?;
         if metadata.is_dir() {
-            tracing::warn!(
-                "{}: a link to a folder, not followed",
-                crate::bad::shown(&key)
-            );
+            tracing::warn!("{}: a link to a folder, not followed", crate::bad::shown(&key));
             return Ok(());
         }
         if !metadata.is_file() {
-            let what = if link {
-                "a link to a pipe or device"
-            } else {
-                "a pipe, socket or device"
-            };
-            return Err(Error::data(format!(
-                "{} is {what}; remove it",
-                path.display()
-            )));
+            let what = if link { "a link to a pipe or device" } else { "a pipe, socket or device" };
+            return Err(Error::data(format!("{} is {what}; remove it", path.display())));
         }
         self.add_stamp(&key, &metadata);
-        self.files.insert(
-            key,
-            Place::File {
-                path,
-                size: metadata.len(),
-            },
-        );
+        self.files.insert(key, Place::File { path, size: metadata.len() });
         Ok(())
     }
 
@@ -218,19 +182,14 @@ impl Tree {
 
 fn read_file(path: &Path, size: u64) -> Result<Vec<u8>> {
     if size > MAX_FILE {
-        return Err(Error::data(format!(
-            "{size} bytes are too many, at most {MAX_FILE} are read"
-        )));
+        return Err(Error::data(format!("{size} bytes are too many, at most {MAX_FILE} are read")));
     }
     let mut bytes = Vec::with_capacity(size as usize);
     File::open(path)
         .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes))
         .map_err(|e| Error::read(path, &e))?;
     if bytes.len() as u64 != size {
-        return Err(Error::busy(format!(
-            "{} changed while it was read",
-            path.display()
-        )));
+        return Err(Error::busy(format!("{} changed while it was read", path.display())));
     }
     Ok(bytes)
 }

@@ -26,10 +26,8 @@ pub fn write(
     let write_file = |(index, rows): (usize, &[Checked])| {
         let mut writer = Writer::new(output.create(&split.file(index, count))?, classes)?;
         for group in rows.chunks(GROUP_ROWS) {
-            let images: Vec<Image> = group
-                .par_iter()
-                .map(|picture| image(tree, picture))
-                .collect::<Result<_>>()?;
+            let images: Vec<Image> =
+                group.par_iter().map(|picture| image(tree, picture)).collect::<Result<_>>()?;
             writer.write(&images)?;
             progress.inc(group.len() as u64);
         }
@@ -43,12 +41,7 @@ pub fn write(
 fn image(tree: &Tree, picture: &Checked) -> Result<Image> {
     check_interrupt()?;
     let item = &picture.item;
-    let changed = || {
-        Error::busy(format!(
-            "{} changed while it was read",
-            tree.shown(&item.key)
-        ))
-    };
+    let changed = || Error::busy(format!("{} changed while it was read", tree.shown(&item.key)));
     let mut bytes = tree.read(&item.key)?;
     if Hash::of(&bytes) != picture.bytes {
         return Err(changed());

@@ -1,9 +1,5 @@
 //! Zip archives that are damaged or hostile.
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "only tests use it"
-)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "only tests use it")]
 
 mod support;
 
@@ -22,17 +18,9 @@ fn archives(place: &Place) -> std::path::PathBuf {
         train.extend((0..6).map(|f| format!("{TRAIN}/{class:05}/{:05}_{:05}.ppm", f / 3, f % 3)));
     }
     let test: Vec<_> = (0..4).map(|n| format!("{TEST}/{n:05}.ppm")).collect();
-    pack(
-        &zips.join("GTSRB_Final_Training_Images.zip"),
-        &source,
-        &train,
-    );
+    pack(&zips.join("GTSRB_Final_Training_Images.zip"), &source, &train);
     pack(&zips.join("GTSRB_Final_Test_Images.zip"), &source, &test);
-    pack(
-        &zips.join("GTSRB_Final_Test_GT.zip"),
-        &source,
-        &["GT-final_test.csv".to_owned()],
-    );
+    pack(&zips.join("GTSRB_Final_Test_GT.zip"), &source, &["GT-final_test.csv".to_owned()]);
     zips
 }
 
@@ -46,9 +34,7 @@ fn damaged_archives_never_give_other_images() {
     let whole = fs::read(&archive).unwrap();
     for n in 0..64 {
         fs::write(&archive, &whole[..whole.len() * n / 64]).unwrap();
-        place
-            .ingest("cut", &zips, &[])
-            .fails(65, "GTSRB_Final_Training_Images.zip");
+        place.ingest("cut", &zips, &[]).fails(65, "GTSRB_Final_Training_Images.zip");
         let mut flipped = whole.clone();
         flipped[whole.len() * n / 64 + n] ^= 1 << (n % 8);
         fs::write(&archive, flipped).unwrap();
@@ -84,7 +70,5 @@ fn archives_that_lead_elsewhere() {
     replace(b"GTSRB/Final_Training", b"../../../../Training");
     place.ingest("run", &zips, &[]).fails(65, "leads elsewhere");
     replace(b"00000/00000_00000.ppm", b"00000/00000_00001.ppm");
-    place
-        .ingest("run", &zips, &[])
-        .fails(65, "GTSRB_Final_Training_Images.zip");
+    place.ingest("run", &zips, &[]).fails(65, "GTSRB_Final_Training_Images.zip");
 }

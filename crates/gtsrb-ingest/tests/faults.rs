@@ -1,9 +1,5 @@
 //! Bad input: the exit code, a message that names file and reason, and nothing written.
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "only tests use it"
-)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "only tests use it")]
 
 mod support;
 
@@ -57,17 +53,9 @@ fn wrong_pictures() {
             65,
             "22x16 pixels, but its table says 21x16",
         ),
-        (
-            |p| fs::write(p, b"P6 60000 60000 255\n").unwrap(),
-            65,
-            "60000x60000 pixels are too many",
-        ),
+        (|p| fs::write(p, b"P6 60000 60000 255\n").unwrap(), 65, "60000x60000 pixels are too many"),
         (|p| fs::remove_file(p).unwrap(), 66, "not there, but"),
-        (
-            |p| fs::rename(p, p.with_extension("PPM")).unwrap(),
-            66,
-            "not there, but",
-        ),
+        (|p| fs::rename(p, p.with_extension("PPM")).unwrap(), 66, "not there, but"),
     ];
     for (break_it, code, reason) in cases {
         let wanted = format!("{PICTURE}: {reason}");
@@ -79,26 +67,14 @@ fn wrong_pictures() {
 fn wrong_rows() {
     let row = |end: &str| format!("00000_00001.ppm;21;16;{end}");
     for (row, wanted) in [
-        (
-            row("2;2;15;13;43"),
-            "GT-00001.csv:3: ClassId 43 is not 0 to 42",
-        ),
+        (row("2;2;15;13;43"), "GT-00001.csv:3: ClassId 43 is not 0 to 42"),
         (row("2;2;15;13;-1"), "ClassId -1 is not 0 to 42"),
         (row("2;2;15;13;0"), "ClassId 0 in the folder of class 1"),
-        (
-            row("2;2;15;13;7.0"),
-            "GT-00001.csv:3: ClassId is \"7.0\", not a whole number",
-        ),
-        (
-            row("2;2;21;13;1"),
-            "the ROI (2, 2)-(21, 13) is not inside 21x16 pixels",
-        ),
+        (row("2;2;15;13;7.0"), "GT-00001.csv:3: ClassId is \"7.0\", not a whole number"),
+        (row("2;2;21;13;1"), "the ROI (2, 2)-(21, 13) is not inside 21x16 pixels"),
         (row("15;2;2;13;1"), "the ROI (15, 2)-(2, 13)"),
         (row("2;2;15;1"), "7 fields, not 8"),
-        (
-            format!("{ROW}\r\n00000_00001.ppm;21;16;2;2;15;12;1"),
-            "differs from an earlier row",
-        ),
+        (format!("{ROW}\r\n00000_00001.ppm;21;16;2;2;15;12;1"), "differs from an earlier row"),
     ] {
         broken(|source| edit(&source.join(TABLE), ROW, &row), 65, wanted);
     }
@@ -108,16 +84,8 @@ fn wrong_rows() {
 fn wrong_tables_and_folders() {
     type Break = fn(&Path);
     let cases: [(Break, i32, &str); 9] = [
-        (
-            |s| edit(&s.join(TABLE), "Roi.X1", "X1"),
-            65,
-            "no column Roi.X1",
-        ),
-        (
-            |s| edit(&s.join("GT-final_test.csv"), ";ClassId", ""),
-            65,
-            "GTSRB_Final_Test_GT.zip",
-        ),
+        (|s| edit(&s.join(TABLE), "Roi.X1", "X1"), 65, "no column Roi.X1"),
+        (|s| edit(&s.join("GT-final_test.csv"), ";ClassId", ""), 65, "GTSRB_Final_Test_GT.zip"),
         (
             |s| {
                 fs::rename(
@@ -129,21 +97,9 @@ fn wrong_tables_and_folders() {
             66,
             "GTSRB_Final_Test_GT.zip",
         ),
-        (
-            |s| fs::remove_dir_all(s.join(TEST)).unwrap(),
-            66,
-            "GTSRB_Final_Test_Images.zip",
-        ),
-        (
-            |s| fs::remove_dir_all(s.join(TRAIN)).unwrap(),
-            66,
-            "GTSRB_Final_Training_Images.zip",
-        ),
-        (
-            |s| fs::remove_file(s.join(TABLE)).unwrap(),
-            66,
-            "GT-00001.csv is not there",
-        ),
+        (|s| fs::remove_dir_all(s.join(TEST)).unwrap(), 66, "GTSRB_Final_Test_Images.zip"),
+        (|s| fs::remove_dir_all(s.join(TRAIN)).unwrap(), 66, "GTSRB_Final_Training_Images.zip"),
+        (|s| fs::remove_file(s.join(TABLE)).unwrap(), 66, "GT-00001.csv is not there"),
         (
             |s| fs::rename(s.join(TRAIN).join("00001"), s.join(TRAIN).join(" 1")).unwrap(),
             65,
@@ -176,37 +132,18 @@ fn one_picture_in_two_classes() {
 
 #[test]
 fn special_files() {
-    broken(
-        |source| symlink("gone.ppm", source.join("dangling.ppm")).unwrap(),
-        66,
-        "dangling.ppm",
-    );
+    broken(|source| symlink("gone.ppm", source.join("dangling.ppm")).unwrap(), 66, "dangling.ppm");
     let pipe = |source: &Path| {
-        assert!(
-            Command::new("mkfifo")
-                .arg(source.join("pipe.ppm"))
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(Command::new("mkfifo").arg(source.join("pipe.ppm")).status().unwrap().success());
     };
     broken(pipe, 65, "pipe.ppm is a pipe");
-    broken(
-        |source| symlink("/dev/zero", source.join("zero.ppm")).unwrap(),
-        65,
-        "zero.ppm",
-    );
+    broken(|source| symlink("/dev/zero", source.join("zero.ppm")).unwrap(), 65, "zero.ppm");
     let place = Place::new();
     official(&place.path("source"));
     symlink(".", place.path("source/loop")).unwrap();
     let call = place.ingest("run", &place.path("source"), &[]);
     call.succeeds();
-    assert!(
-        call.stderr
-            .contains("loop: a link to a folder, not followed"),
-        "{}",
-        call.stderr
-    );
+    assert!(call.stderr.contains("loop: a link to a folder, not followed"), "{}", call.stderr);
 }
 
 #[test]
@@ -215,15 +152,8 @@ fn skipping_writes_the_others() {
     let source = place.path("source");
     official(&source);
     fs::write(source.join(PICTURE), "P6 1 1 255\n").unwrap();
-    fs::copy(
-        source.join(TEST).join("00000.ppm"),
-        source.join(TEST).join("00001.ppm"),
-    )
-    .unwrap();
-    write(
-        &source.join(TRAIN).join("00000/more.ppm"),
-        drawing(9, 9, 9).to_ppm(),
-    );
+    fs::copy(source.join(TEST).join("00000.ppm"), source.join(TEST).join("00001.ppm")).unwrap();
+    write(&source.join(TRAIN).join("00000/more.ppm"), drawing(9, 9, 9).to_ppm());
     edit(
         &source.join(TRAIN).join("00000/GT-00000.csv"),
         HEADER,
@@ -243,12 +173,7 @@ fn skipping_writes_the_others() {
     }
     let rejected = manifest["facts"]["rejected"].as_array().unwrap();
     assert_eq!(rejected[2]["path"], PICTURE);
-    assert!(
-        rejected[0]["reason"]
-            .as_str()
-            .unwrap()
-            .contains("same picture")
-    );
+    assert!(rejected[0]["reason"].as_str().unwrap().contains("same picture"));
 }
 
 #[test]
@@ -263,22 +188,11 @@ fn pictures_that_are_not_read_are_named() {
             );
         }
     }
-    write(
-        &place.path("source/a/IMG_1.HEIC"),
-        b"\0\0\0\x18ftypheic\0\0\0\0",
-    );
+    write(&place.path("source/a/IMG_1.HEIC"), b"\0\0\0\x18ftypheic\0\0\0\0");
     write(&place.path("source/loose.jpg"), "x");
     let call = place.ingest("run", &place.path("source"), &[]);
-    call.fails(
-        65,
-        "a/IMG_1.HEIC: HEIC is not supported; convert it to PNG or JPEG",
-    );
-    assert!(
-        call.stderr
-            .contains("loose.jpg: not in the folder of a class"),
-        "{}",
-        call.stderr
-    );
+    call.fails(65, "a/IMG_1.HEIC: HEIC is not supported; convert it to PNG or JPEG");
+    assert!(call.stderr.contains("loose.jpg: not in the folder of a class"), "{}", call.stderr);
 }
 
 #[test]
@@ -294,9 +208,7 @@ fn wrong_settings() {
         ("[ingest]\non_error = \"stop\"\n", "stop"),
     ] {
         write(Path::new(config), text);
-        place
-            .ingest("run", &place.path("source"), &["--config", config])
-            .fails(78, wanted);
+        place.ingest("run", &place.path("source"), &["--config", config]).fails(78, wanted);
     }
     let none = Command::new(env!("CARGO_BIN_EXE_gtsrb-ingest"))
         .arg("--run")
@@ -312,18 +224,10 @@ fn up_to_date_means_the_same_content() {
     let place = Place::new();
     let source = place.path("source");
     official(&source);
-    let ingest = |flags: &[&str]| {
-        place
-            .ingest("run", &source, &[&["--skip-code"], flags].concat())
-            .code
-    };
+    let ingest =
+        |flags: &[&str]| place.ingest("run", &source, &[&["--skip-code"], flags].concat()).code;
     let plan = place.ingest("run", &source, &["--dry-run"]);
-    assert!(
-        plan.stdout
-            .contains("12 training pictures and 4 test pictures"),
-        "{}",
-        plan.stdout
-    );
+    assert!(plan.stdout.contains("12 training pictures and 4 test pictures"), "{}", plan.stdout);
     assert!(!place.path("run").exists());
     assert_eq!((ingest(&[]), ingest(&[])), (0, 99));
     let before = place.images("run");
@@ -351,10 +255,7 @@ fn a_signal_leaves_all_or_nothing() {
     let place = Place::new();
     place.ingest("good", &mini, &[]).succeeds();
     let good = place.images("good");
-    for (n, signal) in ["-INT", "-TERM", "-KILL", "-KILL", "-INT", "-KILL"]
-        .iter()
-        .enumerate()
-    {
+    for (n, signal) in ["-INT", "-TERM", "-KILL", "-KILL", "-INT", "-KILL"].iter().enumerate() {
         let run = format!("run{n}");
         let mut child = Command::new(env!("CARGO_BIN_EXE_gtsrb-ingest"))
             .arg("--run")
@@ -366,9 +267,7 @@ fn a_signal_leaves_all_or_nothing() {
             .spawn()
             .unwrap();
         std::thread::sleep(Duration::from_millis(40 + 60 * n as u64));
-        let _ = Command::new("kill")
-            .args([*signal, &child.id().to_string()])
-            .status();
+        let _ = Command::new("kill").args([*signal, &child.id().to_string()]).status();
         let code = child.wait().unwrap().code();
         assert!(matches!(code, None | Some(0 | 130 | 143)), "{code:?}");
         let images = place.images(&run);

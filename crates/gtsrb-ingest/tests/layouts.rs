@@ -1,9 +1,5 @@
 //! Every layout, on real frames where `GTSRB_MINI` names them.
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "only tests use it"
-)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "only tests use it")]
 
 mod support;
 
@@ -35,10 +31,7 @@ fn jpeg(content: u32) -> Vec<u8> {
 fn folder(root: &Path) {
     for (class, name) in ["bus", "Straße 7"].iter().enumerate() {
         for n in 0..40 {
-            write(
-                &root.join(name).join(format!("IMG_{n}.JPG")),
-                jpeg(class as u32 * 40 + n),
-            );
+            write(&root.join(name).join(format!("IMG_{n}.JPG")), jpeg(class as u32 * 40 + n));
         }
     }
 }
@@ -49,28 +42,18 @@ fn archives_and_folders_give_the_same_bytes() {
     let place = Place::new();
     let call = place.ingest("zip", &mini, &["--json"]);
     call.succeeds();
-    assert!(
-        call.stdout
-            .starts_with("1290 training and 860 test pictures of 43 classes")
-    );
+    assert!(call.stdout.starts_with("1290 training and 860 test pictures of 43 classes"));
     let source = place.path("source");
     for part in ["Training_Images", "Test_Images", "Test_GT"] {
         unpack(&mini.join(format!("GTSRB_Final_{part}.zip")), &source);
     }
-    place
-        .ingest("folder", &source, &["--threads", "1"])
-        .succeeds();
+    place.ingest("folder", &source, &["--threads", "1"]).succeeds();
     assert_eq!(place.images("zip"), place.images("folder"));
 
     // The folder inside, with the table of classes put beside the test pictures.
-    fs::rename(
-        source.join("GT-final_test.csv"),
-        source.join(TEST).join("GT-final_test.csv"),
-    )
-    .unwrap();
-    place
-        .ingest("inside", &source.join("GTSRB"), &[])
-        .succeeds();
+    fs::rename(source.join("GT-final_test.csv"), source.join(TEST).join("GT-final_test.csv"))
+        .unwrap();
+    place.ingest("inside", &source.join("GTSRB"), &[]).succeeds();
     assert_eq!(place.images("zip"), place.images("inside"));
 }
 
@@ -83,23 +66,14 @@ fn stored_rows_are_those_of_the_source() {
     assert_eq!(train.len(), 12);
     let row = &train[7];
     assert_eq!(row.path, format!("{TRAIN}/00001/00000_00001.ppm"));
-    assert_eq!(
-        (row.label, row.frame, row.track.as_deref()),
-        (1, Some(1), Some("00001_00000"))
-    );
+    assert_eq!((row.label, row.frame, row.track.as_deref()), (1, Some(1), Some("00001_00000")));
     assert_eq!((row.width, row.height), (21, 16));
-    assert_eq!(
-        (row.roi.x1, row.roi.y1, row.roi.x2, row.roi.y2),
-        (2, 2, 15, 13)
-    );
+    assert_eq!((row.roi.x1, row.roi.y1, row.roi.x2, row.roi.y2), (2, 2, 15, 13));
     let picture = Picture::decode(&row.bytes).unwrap();
     assert_eq!(picture, drawing(21, 16, 101));
     assert_eq!(picture.hash(), row.pixels.0);
     let test = rows(&place.path("run"), Split::Test);
-    assert_eq!(
-        test.iter().map(|i| i.label).collect::<Vec<_>>(),
-        [0, 0, 1, 1]
-    );
+    assert_eq!(test.iter().map(|i| i.label).collect::<Vec<_>>(), [0, 0, 1, 1]);
     assert!(test.iter().all(|i| i.track.is_none() && i.frame.is_none()));
 }
 
@@ -112,10 +86,7 @@ fn the_competitions_folders_are_read() {
     place.ingest("run", &place.path("source"), &[]).succeeds();
     let train = rows(&place.path("run"), Split::Train);
     assert_eq!(train[0].path, "GTSRB/Training/00000/00000_00000.ppm");
-    assert_eq!(
-        (train.len(), train[0].track.as_deref()),
-        (12, Some("00000_00000"))
-    );
+    assert_eq!((train.len(), train[0].track.as_deref()), (12, Some("00000_00000")));
 }
 
 #[test]
@@ -143,19 +114,11 @@ fn kaggle_gives_the_same_pictures() {
     write(&kaggle.join("Test/GT-final_test.csv"), HEADER);
     place.ingest("run", &kaggle, &[]).succeeds();
     for split in Split::ALL {
-        let (ours, theirs) = (
-            rows(&place.path("run"), split),
-            rows(&place.path("official"), split),
-        );
+        let (ours, theirs) =
+            (rows(&place.path("run"), split), rows(&place.path("official"), split));
         assert_eq!(ours.len(), theirs.len());
         for (a, b) in ours.into_iter().zip(theirs) {
-            assert_eq!(
-                a,
-                Image {
-                    path: a.path.clone(),
-                    ..b
-                }
-            );
+            assert_eq!(a, Image { path: a.path.clone(), ..b });
         }
     }
 }
@@ -165,30 +128,20 @@ fn folders_are_parted_and_kept_byte_for_byte() {
     let place = Place::new();
     let source = place.path("signs");
     folder(&source);
-    for junk in [
-        ".DS_Store",
-        "bus/Thumbs.db",
-        "bus/notes.txt",
-        "__MACOSX/bus/._IMG_0.JPG",
-    ] {
+    for junk in [".DS_Store", "bus/Thumbs.db", "bus/notes.txt", "__MACOSX/bus/._IMG_0.JPG"] {
         write(&source.join(junk), "junk");
     }
     place.ingest("run", &source, &[]).succeeds();
     let set = ImageSet::open(&place.path("run")).unwrap();
     assert_eq!(set.classes(), ["Straße 7", "bus"]);
-    let (train, test) = (
-        rows(&place.path("run"), Split::Train),
-        rows(&place.path("run"), Split::Test),
-    );
+    let (train, test) =
+        (rows(&place.path("run"), Split::Train), rows(&place.path("run"), Split::Test));
     assert_eq!((train.len(), test.len()), (64, 16));
     assert_eq!(test.iter().filter(|i| i.label == 0).count(), 8);
     for row in train.iter().chain(&test) {
         assert_eq!(row.bytes, fs::read(source.join(&row.path)).unwrap());
         assert_eq!((row.width, row.height), (64, 48));
-        assert_eq!(
-            (row.roi.x1, row.roi.y1, row.roi.x2, row.roi.y2),
-            (0, 0, 63, 47)
-        );
+        assert_eq!((row.roi.x1, row.roi.y1, row.roi.x2, row.roi.y2), (0, 0, 63, 47));
     }
     place.ingest("again", &source, &["--seed", "2"]).succeeds();
     assert_ne!(rows(&place.path("again"), Split::Test), test);
@@ -206,16 +159,10 @@ fn equal_pictures_stay_on_one_side() {
         fs::copy(&name, source.join(format!("bus/copy {n}.jpeg"))).unwrap();
     }
     place.ingest("run", &source, &[]).succeeds();
-    let manifest = ImageSet::open(&place.path("run"))
-        .unwrap()
-        .manifest()
-        .clone();
+    let manifest = ImageSet::open(&place.path("run")).unwrap().manifest().clone();
     let counters: BTreeMap<_, _> = manifest.counters;
     assert_eq!(counters["duplicates_across_splits"], 0);
-    assert_eq!(
-        counters["duplicates_within_train"] + counters["duplicates_within_test"],
-        20
-    );
+    assert_eq!(counters["duplicates_within_train"] + counters["duplicates_within_test"], 20);
 }
 
 #[test]
@@ -223,26 +170,15 @@ fn train_and_test_folders_are_kept_apart() {
     let place = Place::new();
     let source = place.path("signs");
     folder(&source.join("train"));
-    write(
-        &source.join("test/bus/a.png"),
-        drawing(9, 9, 5000).to_png().unwrap(),
-    );
-    write(
-        &source.join("test/Straße 7/b.ppm"),
-        drawing(9, 9, 5001).to_ppm(),
-    );
+    write(&source.join("test/bus/a.png"), drawing(9, 9, 5000).to_png().unwrap());
+    write(&source.join("test/Straße 7/b.ppm"), drawing(9, 9, 5001).to_ppm());
     place.ingest("run", &source, &[]).succeeds();
     assert_eq!(rows(&place.path("run"), Split::Train).len(), 80);
     let test = rows(&place.path("run"), Split::Test);
     assert_eq!(test[0].path, "test/Straße 7/b.ppm");
     assert!(test[0].bytes.starts_with(b"\x89PNG") && test.len() == 2);
-    write(
-        &source.join("test/tram/c.png"),
-        drawing(9, 9, 5002).to_png().unwrap(),
-    );
-    place
-        .ingest("run", &source, &[])
-        .fails(65, "class tram has no training pictures");
+    write(&source.join("test/tram/c.png"), drawing(9, 9, 5002).to_png().unwrap());
+    place.ingest("run", &source, &[]).fails(65, "class tram has no training pictures");
 }
 
 #[test]
@@ -263,9 +199,5 @@ fn other_tools_read_it() {
         .env("HF_HOME", place.path("huggingface"))
         .output()
         .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -57,11 +57,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            tracks: 3,
-            test: 860,
-            seed: 1,
-        }
+        Self { tracks: 3, test: 860, seed: 1 }
     }
 }
 
@@ -76,9 +72,7 @@ impl Settings {
             if (1..=most).contains(&value) {
                 return Ok(());
             }
-            Err(Error::config(format!(
-                "sample.{name} is {value}, must be 1 to {most}"
-            )))
+            Err(Error::config(format!("sample.{name} is {value}, must be 1 to {most}")))
         };
         check("tracks", settings.tracks, 1_000)?;
         check("test", settings.test, 99_999)?;

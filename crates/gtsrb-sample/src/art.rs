@@ -73,10 +73,7 @@ const SIGNS: [&[Part]; signs::CLASSES] = [
     &[Part::Art(art!("plate-yield"))],
     &[Part::Art(art!("plate-stop"))],
     &[RING],
-    &[
-        RING,
-        Part::Placed(art!("lorry-side"), INK, [2.5, 2.5, 95.0, 95.0]),
-    ],
+    &[RING, Part::Placed(art!("lorry-side"), INK, [2.5, 2.5, 95.0, 95.0])],
     &[Part::Art(art!("plate-no-entry"))],
     &[DANGER, Part::Art(art!("exclamation"))],
     &[DANGER, Part::Art(art!("curve-left"))],
@@ -142,16 +139,8 @@ fn write_placed(svg: &mut String, art: &str, colour: &str, [x, y, width, height]
 
 /// Digits side by side, centred; three are set smaller than two, as on the road.
 fn write_number(svg: &mut String, number: &str, colour: &str) {
-    let (height, gap) = if number.len() == 2 {
-        (42.0, 5.5)
-    } else {
-        (35.0, 4.4)
-    };
-    let drawings = || {
-        number
-            .chars()
-            .filter_map(|n| DIGITS.iter().find(|digit| digit.0 == n))
-    };
+    let (height, gap) = if number.len() == 2 { (42.0, 5.5) } else { (35.0, 4.4) };
+    let drawings = || number.chars().filter_map(|n| DIGITS.iter().find(|digit| digit.0 == n));
     let gaps = gap * (number.len() as f32 - 1.0);
     let width = |digit: f32| digit * height / 40.0;
     let mut x = 50.0 - 0.5 * (drawings().map(|digit| width(digit.1)).sum::<f32>() + gaps);

@@ -55,14 +55,8 @@ const UPPER: [Kind; 8] = [
     Kind::Wall,
     Kind::Windows,
 ];
-const LOWER: [Kind; 6] = [
-    Kind::Leaves,
-    Kind::Leaves,
-    Kind::Wall,
-    Kind::Bricks,
-    Kind::Clutter,
-    Kind::Windows,
-];
+const LOWER: [Kind; 6] =
+    [Kind::Leaves, Kind::Leaves, Kind::Wall, Kind::Bricks, Kind::Clutter, Kind::Windows];
 
 impl Backdrop {
     /// A random one.
@@ -81,11 +75,7 @@ impl Backdrop {
     /// The light at (x, y), in sign widths from the sign's middle, level with the ground.
     pub fn light(&self, x: f32, y: f32) -> Light {
         let edge = self.horizon + (rough(self.seed, x * 1.7, 0.5) - 0.5) * 0.7;
-        if y < edge {
-            self.upper.light(x, y)
-        } else {
-            self.lower.light(x, y)
-        }
+        if y < edge { self.upper.light(x, y) } else { self.lower.light(x, y) }
     }
 
     /// The post or the extra plate at (u, v) of the sign's plane, where there is one.
@@ -103,22 +93,9 @@ impl Backdrop {
 
 impl Post {
     fn draw(random: &mut Random) -> Self {
-        let width = if random.chance(0.65) {
-            random.range(0.06, 0.13)
-        } else {
-            0.0
-        };
-        let plate = if random.chance(0.25) {
-            random.range(0.2, 0.4)
-        } else {
-            0.0
-        };
-        Self {
-            width,
-            grey: random.range(0.08, 0.4),
-            plate,
-            seed: random.bits(),
-        }
+        let width = if random.chance(0.65) { random.range(0.06, 0.13) } else { 0.0 };
+        let plate = if random.chance(0.25) { random.range(0.2, 0.4) } else { 0.0 };
+        Self { width, grey: random.range(0.08, 0.4), plate, seed: random.bits() }
     }
 
     /// White with a black edge and something like writing.
@@ -146,12 +123,7 @@ impl Surface {
             Kind::Windows => tone([0.15, 0.15, 0.15], [0.6, 0.5, 0.38]),
             Kind::Clutter => tone([0.2, 0.2, 0.2], [0.5, 0.5, 0.5]),
         };
-        Self {
-            kind,
-            colour,
-            seed: random.bits(),
-            grain: random.range(0.7, 1.6),
-        }
+        Self { kind, colour, seed: random.bits(), grain: random.range(0.7, 1.6) }
     }
 
     fn light(&self, x: f32, y: f32) -> Light {
@@ -185,11 +157,7 @@ impl Surface {
         let x = x + 0.5 * row.rem_euclid(2.0);
         let joint = y - row < 0.16 || x - x.floor() < 0.1;
         let brick = lattice(self.seed, x.floor() as i32, row as i32);
-        if joint {
-            [0.35; 3]
-        } else {
-            self.scaled(0.7 + 0.6 * brick)
-        }
+        if joint { [0.35; 3] } else { self.scaled(0.7 + 0.6 * brick) }
     }
 
     fn windows(&self, x: f32, y: f32) -> Light {

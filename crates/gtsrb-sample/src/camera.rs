@@ -36,11 +36,7 @@ impl Exposure {
                 let mut sum = [0.0; 3];
                 for (weight, step) in kernel.iter().zip(-reach..) {
                     let (dx, dy) = (step * along[0], step * along[1]);
-                    add(
-                        &mut sum,
-                        from.pixel(x as isize + dx, y as isize + dy),
-                        *weight,
-                    );
+                    add(&mut sum, from.pixel(x as isize + dx, y as isize + dy), *weight);
                 }
                 sum
             })
@@ -62,14 +58,8 @@ impl Exposure {
 
     fn map(&self, pixel: impl Fn(usize, usize) -> Light) -> Self {
         let (width, height) = (self.width, self.height);
-        let light = (0..width * height)
-            .map(|i| pixel(i % width, i / width))
-            .collect();
-        Self {
-            width,
-            height,
-            light,
-        }
+        let light = (0..width * height).map(|i| pixel(i % width, i / width)).collect();
+        Self { width, height, light }
     }
 
     /// The nearest pixel; beyond the edge, the edge's.
@@ -118,13 +108,7 @@ mod tests {
     fn blurring_keeps_the_light() {
         let mut light = vec![[0.0; 3]; 21 * 21];
         light[10 * 21 + 10] = [1.0; 3];
-        let picture = Exposure {
-            width: 21,
-            height: 21,
-            light,
-        }
-        .smeared(3.0, 1.0)
-        .blurred(1.5);
+        let picture = Exposure { width: 21, height: 21, light }.smeared(3.0, 1.0).blurred(1.5);
         let sum: f32 = picture.light.iter().map(|light| light[1]).sum();
         assert!((sum - 1.0).abs() < 1e-4, "{sum}");
         assert!(picture.pixel(10, 10)[0] > picture.pixel(10, 13)[0]);

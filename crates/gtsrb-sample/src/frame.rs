@@ -67,12 +67,8 @@ fn place(texture: &Texture, moment: &Moment, random: &mut Random) -> Placement {
     // Far less than the border, so the box stays inside the picture.
     let slip = 0.2 + 0.006 * moment.size;
     let mut edge = |at: f32| (at + slip * random.normal()).max(0.0) as usize;
-    let roi = [
-        edge(before),
-        edge(above),
-        edge(before + width * scale),
-        edge(above + height * scale),
-    ];
+    let roi =
+        [edge(before), edge(above), edge(before + width * scale), edge(above + height * scale)];
     Placement {
         width: picture[0],
         height: picture[1],
@@ -93,11 +89,7 @@ fn expose(texture: &Texture, scene: &Scene, moment: &Moment, place: &Placement) 
             light.push(std::array::from_fn(exposed));
         }
     }
-    Exposure {
-        width: place.width,
-        height: place.height,
-        light,
-    }
+    Exposure { width: place.width, height: place.height, light }
 }
 
 /// The light of the pixel whose corner is at (x, y): backdrop, post, sign, leaves before it.
@@ -118,10 +110,7 @@ fn look(
         let (across, down) = ((x - middle_x) / place.scale, (y - middle_y) / place.scale);
         let [slide_x, slide_y] = moment.slide;
         let (x, y) = (across * moment.zoom + slide_x, down * moment.zoom + slide_y);
-        scene
-            .backdrop
-            .light(x, y)
-            .map(|channel| channel * dim * moment.behind)
+        scene.backdrop.light(x, y).map(|channel| channel * dim * moment.behind)
     };
     let texel = gather(texture, place, x, y);
     let mut light = behind;

@@ -49,15 +49,8 @@ pub struct Summary {
 
 impl std::fmt::Display for Summary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            train_images,
-            test_images,
-            data,
-        } = self;
-        write!(
-            f,
-            "{train_images} training and {test_images} test pictures of 43 signs in {data}"
-        )
+        let Self { train_images, test_images, data } = self;
+        write!(f, "{train_images} training and {test_images} test pictures of 43 signs in {data}")
     }
 }
 

@@ -49,16 +49,8 @@ struct Leaves {
 impl Paint {
     /// A random state; most signs are clean.
     pub fn draw(random: &mut Random) -> Self {
-        let fade = if random.chance(0.25) {
-            random.range(0.1, 0.4)
-        } else {
-            0.0
-        };
-        let dirt = if random.chance(0.2) {
-            random.range(0.1, 0.4)
-        } else {
-            0.0
-        };
+        let fade = if random.chance(0.25) { random.range(0.1, 0.4) } else { 0.0 };
+        let dirt = if random.chance(0.2) { random.range(0.1, 0.4) } else { 0.0 };
         Self {
             fade,
             dirt,
@@ -110,11 +102,7 @@ impl Sticker {
         let half = [random.range(0.03, 0.09), random.range(0.03, 0.07)];
         let middle = [random.range(-0.3, 0.3), random.range(-0.3, 0.3)];
         let mut channel = || random.range(0.02, 0.9);
-        Self {
-            middle,
-            half,
-            colour: [channel(), channel(), channel()],
-        }
+        Self { middle, half, colour: [channel(), channel(), channel()] }
     }
 
     fn covers(&self, u: f32, v: f32) -> bool {
@@ -131,10 +119,7 @@ impl Shadow {
                 offset: random.range(-0.2, 0.2),
                 depth,
             },
-            1 => Self::Dapple {
-                grain: random.range(3.0, 7.0),
-                depth,
-            },
+            1 => Self::Dapple { grain: random.range(3.0, 7.0), depth },
             _ => Self::None,
         }
     }
@@ -143,11 +128,9 @@ impl Shadow {
     fn light(&self, seed: u32, u: f32, v: f32) -> f32 {
         match self {
             Self::None => 1.0,
-            Self::Edge {
-                normal,
-                offset,
-                depth,
-            } => 1.0 - depth * smoothstep(-0.03, 0.03, u * normal[0] + v * normal[1] + offset),
+            Self::Edge { normal, offset, depth } => {
+                1.0 - depth * smoothstep(-0.03, 0.03, u * normal[0] + v * normal[1] + offset)
+            }
             Self::Dapple { grain, depth } => {
                 1.0 - depth * smoothstep(0.4, 0.55, noise(seed ^ 0x3c3c, u * grain, v * grain))
             }
@@ -161,11 +144,7 @@ impl Leaves {
         Self {
             middle: side.map(|x| x + random.range(-0.15, 0.15)),
             reach: random.range(0.25, 0.45),
-            colour: [
-                random.range(0.03, 0.1),
-                random.range(0.06, 0.14),
-                random.range(0.01, 0.04),
-            ],
+            colour: [random.range(0.03, 0.1), random.range(0.06, 0.14), random.range(0.01, 0.04)],
         }
     }
 }

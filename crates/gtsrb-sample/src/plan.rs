@@ -27,10 +27,7 @@ pub struct Picture {
 impl Picture {
     /// The random stream of the picture's track: sign, road, light.
     pub fn scene(&self, seed: u32) -> Random {
-        Random::new(
-            seed.into(),
-            [self.split, self.class.into(), self.track.into()],
-        )
+        Random::new(seed.into(), [self.split, self.class.into(), self.track.into()])
     }
 
     /// The random stream of this picture alone.
@@ -52,13 +49,7 @@ pub fn training(settings: &Settings) -> Vec<Picture> {
         for track in 0..settings.tracks {
             pictures.extend((0..TRACK_FRAMES).map(|frame| {
                 let name = train_image(class, track, frame);
-                Picture {
-                    name,
-                    class,
-                    split: TRAIN,
-                    track,
-                    frame,
-                }
+                Picture { name, class, split: TRAIN, track, frame }
             }));
         }
     }
@@ -69,21 +60,14 @@ pub fn training(settings: &Settings) -> Vec<Picture> {
 pub fn test(settings: &Settings) -> Vec<Picture> {
     let mut random = Random::new(settings.seed.into(), [ORDER, 0, 0]);
     let classes = CLASSES as u32;
-    let mut tracks: Vec<_> = (0..settings.test)
-        .map(|i| ((i % classes) as u8, i / classes))
-        .collect();
+    let mut tracks: Vec<_> =
+        (0..settings.test).map(|i| ((i % classes) as u8, i / classes)).collect();
     for last in (1..tracks.len()).rev() {
         tracks.swap(last, random.below(last as u32 + 1) as usize);
     }
     let mut picture = |(number, (class, track)): (usize, (u8, u32))| {
         let name = test_image(number as u32);
-        Picture {
-            name,
-            class,
-            split: TEST,
-            track,
-            frame: random.below(TRACK_FRAMES),
-        }
+        Picture { name, class, split: TEST, track, frame: random.below(TRACK_FRAMES) }
     };
     tracks.into_iter().enumerate().map(&mut picture).collect()
 }
@@ -94,38 +78,19 @@ mod tests {
 
     #[test]
     fn test_pictures_are_spread_evenly_and_shuffled() {
-        let pictures = test(&Settings {
-            tracks: 1,
-            test: 100,
-            seed: 5,
-        });
+        let pictures = test(&Settings { tracks: 1, test: 100, seed: 5 });
         let mut counts = [0; CLASSES];
         for picture in &pictures {
             counts[usize::from(picture.class)] += 1;
         }
         assert!(counts.iter().all(|count| (2..=3).contains(count)));
-        assert!(
-            pictures
-                .windows(2)
-                .any(|pair| pair[0].class > pair[1].class)
-        );
-        assert_ne!(
-            pictures,
-            test(&Settings {
-                tracks: 1,
-                test: 100,
-                seed: 6
-            })
-        );
+        assert!(pictures.windows(2).any(|pair| pair[0].class > pair[1].class));
+        assert_ne!(pictures, test(&Settings { tracks: 1, test: 100, seed: 6 }));
     }
 
     #[test]
     fn no_two_pictures_share_a_stream() {
-        let settings = Settings {
-            tracks: 2,
-            test: 90,
-            seed: 5,
-        };
+        let settings = Settings { tracks: 2, test: 90, seed: 5 };
         let all = [training(&settings), test(&settings)].concat();
         let streams: std::collections::BTreeSet<u32> =
             all.iter().map(|picture| picture.moment(5).bits()).collect();

@@ -25,10 +25,7 @@ pub type Bounds = [f32; 4];
 /// Sine and cosine of the angle whose half has this tangent.
 fn sine_cosine(half_tangent: f32) -> (f32, f32) {
     let square = half_tangent * half_tangent;
-    (
-        2.0 * half_tangent / (1.0 + square),
-        (1.0 - square) / (1.0 + square),
-    )
+    (2.0 * half_tangent / (1.0 + square), (1.0 - square) / (1.0 + square))
 }
 
 impl Turn {
@@ -41,11 +38,7 @@ impl Turn {
         // Where the sign's axes (after the roll) go under yaw, then pitch: x, y, depth.
         let turn = |x: f32, y: f32| {
             let depth = -x * yaw_sin;
-            [
-                x * yaw_cos,
-                y * pitch_cos - depth * pitch_sin,
-                y * pitch_sin + depth * pitch_cos,
-            ]
+            [x * yaw_cos, y * pitch_cos - depth * pitch_sin, y * pitch_sin + depth * pitch_cos]
         };
         let right = turn(roll_cos, roll_sin);
         let down = turn(-roll_sin, roll_cos);
@@ -85,12 +78,10 @@ impl Map {
     /// The box around these points after the map.
     pub fn bounds(self, points: &[[f32; 2]]) -> Bounds {
         let start = [f32::MAX, f32::MAX, f32::MIN, f32::MIN];
-        points
-            .iter()
-            .fold(start, |[left, top, right, bottom], point| {
-                let [x, y] = self.apply(point[0], point[1]);
-                [left.min(x), top.min(y), right.max(x), bottom.max(y)]
-            })
+        points.iter().fold(start, |[left, top, right, bottom], point| {
+            let [x, y] = self.apply(point[0], point[1]);
+            [left.min(x), top.min(y), right.max(x), bottom.max(y)]
+        })
     }
 }
 
@@ -100,13 +91,7 @@ mod tests {
 
     #[test]
     fn the_way_back_is_the_way_there() {
-        let map = Turn {
-            roll: 0.1,
-            yaw: -0.2,
-            pitch: 0.05,
-        }
-        .project()
-        .placed(80.0, 50.0, 60.0);
+        let map = Turn { roll: 0.1, yaw: -0.2, pitch: 0.05 }.project().placed(80.0, 50.0, 60.0);
         for [u, v] in [[0.0, 0.0], [0.4, -0.3], [-0.5, 0.5]] {
             let [x, y] = map.apply(u, v);
             let [back_u, back_v] = map.inverse().apply(x, y);
@@ -118,13 +103,7 @@ mod tests {
 
     #[test]
     fn a_quarter_turn_moves_right_to_down() {
-        let [x, y] = Turn {
-            roll: 1.0,
-            yaw: 0.0,
-            pitch: 0.0,
-        }
-        .project()
-        .apply(0.5, 0.0);
+        let [x, y] = Turn { roll: 1.0, yaw: 0.0, pitch: 0.0 }.project().apply(0.5, 0.0);
         assert!(x.abs() < 1e-6 && (y - 0.5).abs() < 1e-6);
     }
 }

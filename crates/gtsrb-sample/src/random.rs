@@ -12,10 +12,7 @@ impl Random {
     /// The stream of the thing named by `path` under the set's `seed`.
     pub fn new(seed: u64, path: [u64; 3]) -> Self {
         let mut key = [0; 32];
-        for (chunk, value) in key
-            .chunks_exact_mut(8)
-            .zip([seed, path[0], path[1], path[2]])
-        {
+        for (chunk, value) in key.chunks_exact_mut(8).zip([seed, path[0], path[1], path[2]]) {
             chunk.copy_from_slice(&value.to_le_bytes());
         }
         Self(ChaCha8Rng::from_seed(key))
@@ -113,10 +110,7 @@ mod tests {
         let values: Vec<f32> = (0..20_000).map(|_| random.normal()).collect();
         let mean = values.iter().sum::<f32>() / 20_000.0;
         let variance = values.iter().map(|v| v * v).sum::<f32>() / 20_000.0;
-        assert!(
-            mean.abs() < 0.03 && (variance - 1.0).abs() < 0.05,
-            "{mean} {variance}"
-        );
+        assert!(mean.abs() < 0.03 && (variance - 1.0).abs() < 0.05, "{mean} {variance}");
         assert!((0..1000).all(|_| random.below(43) < 43));
     }
 

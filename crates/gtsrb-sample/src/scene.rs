@@ -119,11 +119,7 @@ impl Lighting {
             _ => (random.range(1.1, 1.9), random.range(0.2, 0.9)),
         };
         let warm = random.normal() * 0.05;
-        let hazy = if random.chance(0.15) {
-            random.range(0.05, 0.35)
-        } else {
-            0.0
-        };
+        let hazy = if random.chance(0.15) { random.range(0.05, 0.35) } else { 0.0 };
         Self {
             sign,
             behind: sign * behind,
@@ -137,17 +133,9 @@ impl Lighting {
 impl Camera {
     fn draw(random: &mut Random) -> Self {
         let lens = random.range(0.4, 0.7);
-        let soft = if random.chance(0.1) {
-            random.range(0.005, 0.02)
-        } else {
-            0.0
-        };
+        let soft = if random.chance(0.1) { random.range(0.005, 0.02) } else { 0.0 };
         // Bumps and bends move the picture more sideways than up and down.
-        let length = if random.chance(0.15) {
-            random.range(0.03, 0.08)
-        } else {
-            0.01
-        };
+        let length = if random.chance(0.15) { random.range(0.03, 0.08) } else { 0.01 };
         let slope = random.normal() * 0.5;
         Self {
             defocus: [lens, soft],

@@ -41,11 +41,7 @@ fn draw(class: usize) -> Result<Texture> {
     let tree = Tree::from_str(&art::svg(class), &Options::default()).map_err(|e| broken(&e))?;
     let mut pixels = Pixmap::new(SIDE as u32, SIDE as u32).ok_or_else(|| broken(&"no size"))?;
     let scale = SIDE as f32 / 100.0;
-    resvg::render(
-        &tree,
-        Transform::from_scale(scale, scale),
-        &mut pixels.as_mut(),
-    );
+    resvg::render(&tree, Transform::from_scale(scale, scale), &mut pixels.as_mut());
     let mut levels = vec![Level::from_pixels(&pixels)];
     for level in 1..LEVELS {
         levels.push(levels[level - 1].halved());
@@ -75,12 +71,7 @@ impl Level {
                 let colour = pixel.demultiply();
                 let alpha = f32::from(colour.alpha()) / 255.0;
                 let light = |value: u8| linear(value) * alpha;
-                [
-                    light(colour.red()),
-                    light(colour.green()),
-                    light(colour.blue()),
-                    alpha,
-                ]
+                [light(colour.red()), light(colour.green()), light(colour.blue()), alpha]
             })
             .collect();
         Self { side: SIDE, texels }
@@ -121,15 +112,9 @@ impl Level {
         let covered = |texel: &Texel| texel[3] > 0.5;
         let mut points = Vec::new();
         for (y, row) in self.texels.chunks_exact(self.side).enumerate() {
-            let ends = row
-                .iter()
-                .position(covered)
-                .zip(row.iter().rposition(covered));
+            let ends = row.iter().position(covered).zip(row.iter().rposition(covered));
             if let Some((left, right)) = ends {
-                points.extend([
-                    [position(left), position(y)],
-                    [position(right), position(y)],
-                ]);
+                points.extend([[position(left), position(y)], [position(right), position(y)]]);
             }
         }
         points
@@ -152,10 +137,7 @@ mod tests {
         let textures = draw_all().unwrap();
         let mut seen = Vec::new();
         for (class, texture) in textures.iter().enumerate() {
-            let most = texture
-                .outline
-                .iter()
-                .fold(0.0_f32, |most, p| most.max(p[0].abs()));
+            let most = texture.outline.iter().fold(0.0_f32, |most, p| most.max(p[0].abs()));
             assert!((0.46..=0.5).contains(&most), "class {class} reaches {most}");
             let small = texture.levels[LEVELS - 1].texels.clone();
             assert!(!seen.contains(&small), "class {class} looks like another");

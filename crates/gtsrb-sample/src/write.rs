@@ -26,12 +26,7 @@ pub struct Row {
 pub fn draw(textures: &[Texture], picture: &Picture, settings: &Settings) -> Frame {
     let scene = Scene::draw(&mut picture.scene(settings.seed));
     let texture = &textures[usize::from(picture.class)];
-    frame::draw(
-        texture,
-        &scene,
-        picture.way(),
-        &mut picture.moment(settings.seed),
-    )
+    frame::draw(texture, &scene, picture.way(), &mut picture.moment(settings.seed))
 }
 
 /// Draws and writes pictures on all threads of the pool; the rows come in their order.
@@ -49,25 +44,9 @@ pub fn pictures(
             let frame = draw(textures, picture, settings);
             let staged = output.write(&picture.name, &ppm(&frame))?;
             progress.inc(1);
-            let name = picture
-                .name
-                .rsplit('/')
-                .next()
-                .unwrap_or_default()
-                .to_owned();
-            let Frame {
-                width, height, roi, ..
-            } = frame;
-            Ok((
-                Row {
-                    name,
-                    class: picture.class,
-                    width,
-                    height,
-                    roi,
-                },
-                staged,
-            ))
+            let name = picture.name.rsplit('/').next().unwrap_or_default().to_owned();
+            let Frame { width, height, roi, .. } = frame;
+            Ok((Row { name, class: picture.class, width, height, roi }, staged))
         })
         .collect()
 }

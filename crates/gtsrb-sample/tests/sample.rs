@@ -8,25 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 fn run(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_gtsrb-sample"))
-        .args(args)
-        .output()
-        .unwrap()
+    Command::new(env!("CARGO_BIN_EXE_gtsrb-sample")).args(args).output().unwrap()
 }
 
 fn draw(run_dir: &Path, seed: &str, threads: &str) -> PathBuf {
     let dir = run_dir.to_str().unwrap();
     let small = ["--tracks", "1", "--test", "45", "--quiet"];
-    let output = run(&[
-        &["--run", dir, "--seed", seed, "--threads", threads],
-        &small[..],
-    ]
-    .concat());
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = run(&[&["--run", dir, "--seed", seed, "--threads", threads], &small[..]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     run_dir.join("data")
 }
 
@@ -54,35 +43,20 @@ fn rows(table: &[u8], header: &str) -> Vec<Vec<String>> {
     assert!(text.ends_with("\r\n"));
     let mut lines = text.split_terminator("\r\n");
     assert_eq!(lines.next(), Some(header));
-    lines
-        .map(|line| line.split(';').map(str::to_owned).collect())
-        .collect()
+    lines.map(|line| line.split(';').map(str::to_owned).collect()).collect()
 }
 
 const HEADER: &str = "Filename;Width;Height;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2";
 
 /// Checks a picture against its row: exact PPM, box inside with its border.
 fn check(picture: &[u8], row: &[String]) {
-    let number: Vec<usize> = row[1..]
-        .iter()
-        .map(|field| field.parse().unwrap())
-        .collect();
+    let number: Vec<usize> = row[1..].iter().map(|field| field.parse().unwrap()).collect();
     let (width, height) = (number[0], number[1]);
     let header = format!("P6\n{width} {height}\n255\n");
     assert!(picture.starts_with(header.as_bytes()), "{}", row[0]);
-    assert_eq!(
-        picture.len(),
-        header.len() + width * height * 3,
-        "{}",
-        row[0]
-    );
-    let [left, top, right, bottom] = number[2..6] else {
-        panic!("{row:?}")
-    };
-    assert!(
-        left >= 2 && top >= 2 && left + 10 < right && top + 10 < bottom,
-        "{row:?}"
-    );
+    assert_eq!(picture.len(), header.len() + width * height * 3, "{}", row[0]);
+    let [left, top, right, bottom] = number[2..6] else { panic!("{row:?}") };
+    assert!(left >= 2 && top >= 2 && left + 10 < right && top + 10 < bottom, "{row:?}");
     assert!(right < width && bottom < height, "{row:?}");
 }
 
@@ -122,10 +96,7 @@ fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads() {
     let two = files(&draw(dirs[1].path(), "7", "2"));
     assert!(one == two);
     let other = files(&draw(dirs[2].path(), "8", "2"));
-    let differ = one
-        .iter()
-        .filter(|(name, bytes)| other.get(*name) != Some(*bytes))
-        .count();
+    let differ = one.iter().filter(|(name, bytes)| other.get(*name) != Some(*bytes)).count();
     assert_eq!(differ, one.len());
 }
 
@@ -154,17 +125,7 @@ fn a_second_run_is_up_to_date_and_a_plan_writes_nothing() {
     assert!(planned.status.success());
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     draw(dir.path(), "3", "2");
-    let flags = [
-        "--run",
-        path,
-        "--seed",
-        "3",
-        "--tracks",
-        "1",
-        "--test",
-        "45",
-        "--skip-code",
-    ];
+    let flags = ["--run", path, "--seed", "3", "--tracks", "1", "--test", "45", "--skip-code"];
     assert_eq!(run(&flags).status.code(), Some(99));
 }
 
@@ -173,11 +134,7 @@ fn mistakes_in_settings_are_configuration_errors() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("sample.toml");
     let path = config.to_str().unwrap();
-    for (text, named) in [
-        ("track = 3", "track"),
-        ("tracks = 0", "tracks"),
-        ("test = 0", "test"),
-    ] {
+    for (text, named) in [("track = 3", "track"), ("tracks = 0", "tracks"), ("test = 0", "test")] {
         fs::write(&config, format!("[sample]\n{text}\n")).unwrap();
         let output = run(&["--config", path, "--run", dir.path().to_str().unwrap()]);
         let message = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -92,23 +92,12 @@ impl Settings {
         if settings.lambdas.is_empty() {
             return wrong("lambdas is empty: give at least one penalty".into());
         }
-        if let Some(lambda) = settings
-            .lambdas
-            .iter()
-            .find(|l| !(l.is_finite() && **l > 0.0))
-        {
+        if let Some(lambda) = settings.lambdas.iter().find(|l| !(l.is_finite() && **l > 0.0)) {
             return wrong(format!("lambdas holds {lambda}: penalties must be above 0"));
         }
-        let Self {
-            validation,
-            tolerance,
-            max_iterations,
-            ..
-        } = settings;
+        let Self { validation, tolerance, max_iterations, .. } = settings;
         if !(validation > 0.0 && validation < 1.0) {
-            return wrong(format!(
-                "validation = {validation}: must be between 0 and 1"
-            ));
+            return wrong(format!("validation = {validation}: must be between 0 and 1"));
         }
         if !(tolerance > 0.0 && tolerance < 1.0) {
             return wrong(format!("tolerance = {tolerance}: must be between 0 and 1"));

@@ -49,14 +49,7 @@ impl Inputs {
         }
         let view = View::from_parameters(&embedded.manifest().work.parameters)?;
         let (view_hash, classes) = (embedded.view()?, embedded.classes()?);
-        Ok(Self {
-            run: run.to_owned(),
-            embedded,
-            images,
-            view,
-            view_hash,
-            classes,
-        })
+        Ok(Self { run: run.to_owned(), embedded, images, view, view_hash, classes })
     }
 
     /// The backbone's graph.
@@ -76,10 +69,7 @@ impl Inputs {
             )));
         }
         onnx_graph::read(&bytes).map_err(|e| {
-            Error::data(format!(
-                "{}: {e}; run {BACKBONE_STAGE} again",
-                path.display()
-            ))
+            Error::data(format!("{}: {e}; run {BACKBONE_STAGE} again", path.display()))
         })
     }
 
@@ -96,9 +86,7 @@ impl Inputs {
             )));
         }
         let Some(first) = rows.first() else {
-            return Err(Error::data(
-                "there are no training images: run gtsrb-ingest on some",
-            ));
+            return Err(Error::data("there are no training images: run gtsrb-ingest on some"));
         };
         if rows.iter().all(|row| row.label == first.label) {
             return Err(Error::data(format!(

@@ -14,12 +14,7 @@ const FITTED: f64 = 0.95;
 /// Sentences on fit, penalty, convergence, calibration and classes without validation.
 pub fn diagnose(trained: &Trained, classes: &[String]) -> Vec<String> {
     let best = trained.search.best();
-    let mut sentences = vec![
-        fit(best),
-        penalty(trained),
-        convergence(trained),
-        calibration(best),
-    ];
+    let mut sentences = vec![fit(best), penalty(trained), convergence(trained), calibration(best)];
     sentences.extend(unvalidated(&trained.unvalidated, classes));
     sentences
 }
@@ -95,10 +90,7 @@ fn calibration(best: &Trial) -> String {
 }
 
 fn unvalidated(labels: &[usize], classes: &[String]) -> Option<String> {
-    let names: Vec<&str> = labels
-        .iter()
-        .map(|&label| classes[label].as_str())
-        .collect();
+    let names: Vec<&str> = labels.iter().map(|&label| classes[label].as_str()).collect();
     (!names.is_empty()).then(|| {
         format!(
             "Not validated, because they have a single track: {}. Nothing is known about how well \

@@ -30,10 +30,8 @@ impl Files {
             temperature: head.temperature,
         };
         let metadata = metadata(inputs, head);
-        let metadata: Vec<(&str, &str)> = metadata
-            .iter()
-            .map(|(key, value)| (*key, value.as_str()))
-            .collect();
+        let metadata: Vec<(&str, &str)> =
+            metadata.iter().map(|(key, value)| (*key, value.as_str())).collect();
         let failed = |e| Error::internal(format!("cannot build the classifier: {e}"));
         let head_model = classifier::head_model(&linear, &metadata).map_err(failed)?;
         let whole = classifier::classifier_model(backbone, &linear, &metadata).map_err(failed)?;
@@ -47,11 +45,8 @@ impl Files {
 
 /// What a user of the files must know: class names, and what to cut out of a picture.
 fn metadata(inputs: &Inputs, head: &Head) -> [(&'static str, String); 5] {
-    let text = |value: serde_json::Value| {
-        value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned)
-    };
+    let text =
+        |value: serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     [
         ("classes", text(json!(head.classes))),
         ("crop", text(json!(inputs.view.crop))),

@@ -5,10 +5,7 @@
 //! `RUN/model`: `head.safetensors`, `head.onnx`, `classifier.onnx` and `training.json`. The
 //! two ONNX files are run on stored images before they get their names.
 
-#![expect(
-    clippy::needless_pass_by_value,
-    reason = "array views are references already"
-)]
+#![expect(clippy::needless_pass_by_value, reason = "array views are references already")]
 
 mod args;
 mod data;
@@ -85,10 +82,7 @@ fn work_of(inputs: &Inputs, settings: &Settings) -> Result<Work> {
         parameters: serde_json::to_value(settings)
             .map_err(|e| Error::internal(format!("settings: {e}")))?,
         inputs: BTreeMap::from([
-            (
-                "embeddings".to_owned(),
-                inputs.embedded.manifest().content(),
-            ),
+            ("embeddings".to_owned(), inputs.embedded.manifest().content()),
             ("view".to_owned(), inputs.view_hash),
         ]),
     })

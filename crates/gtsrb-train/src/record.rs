@@ -68,11 +68,7 @@ impl<'a> Training<'a> {
             diagnosis: diagnose(trained, &inputs.classes),
             split: &trained.counts,
             classes: classes
-                .map(|(name, &(train, validation))| Class {
-                    name,
-                    train,
-                    validation,
-                })
+                .map(|(name, &(train, validation))| Class { name, train, validation })
                 .collect(),
             path: &trained.search.path,
             skipped: &trained.search.skipped,
@@ -93,15 +89,9 @@ impl<'a> Training<'a> {
     pub fn warn(&self) {
         for class in self.classes.iter().filter(|class| class.validation == 0) {
             if class.train == 0 {
-                warn!(
-                    "class {} has no training image and will never be predicted",
-                    class.name
-                );
+                warn!("class {} has no training image and will never be predicted", class.name);
             } else {
-                warn!(
-                    "class {} has a single track: none was kept out of training",
-                    class.name
-                );
+                warn!("class {} has a single track: none was kept out of training", class.name);
             }
         }
     }

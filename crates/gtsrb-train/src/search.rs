@@ -86,23 +86,14 @@ pub fn search(
 ) -> Result<Search> {
     let start = Model::zeros(train.classes(), train.features());
     let progress = Progress::new("penalties", lambdas.len() as u64);
-    let mut search = Search {
-        path: Vec::new(),
-        chosen: 0,
-        model: start.clone(),
-        skipped: vec![],
-    };
+    let mut search = Search { path: Vec::new(), chosen: 0, model: start.clone(), skipped: vec![] };
     let mut last = start;
     for (index, &lambda) in lambdas.iter().enumerate() {
         let mut curve = Vec::new();
         let fit = fit_or_stop(train, lambda, &last, options, |step| {
             if step.iteration % LOOK == 0 {
                 let Score { loss, top1 } = step.model().score(validation);
-                curve.push(Look {
-                    iteration: step.iteration,
-                    loss,
-                    accuracy: top1,
-                });
+                curve.push(Look { iteration: step.iteration, loss, accuracy: top1 });
             }
         })?;
         progress.inc(1);

@@ -55,10 +55,7 @@ impl Split {
             ));
         }
         let (all, validation_tracks) = (tracks.len(), kept_out.len());
-        let out: Vec<bool> = rows
-            .iter()
-            .map(|row| kept_out.contains(&track_of(row)))
-            .collect();
+        let out: Vec<bool> = rows.iter().map(|row| kept_out.contains(&track_of(row))).collect();
         let train = out.iter().filter(|&&out| !out).count();
         let counts = Counts {
             validation,
@@ -71,12 +68,7 @@ impl Split {
         let mut rows: Vec<(bool, Row)> = out.into_iter().zip(rows).collect();
         rows.sort_by_key(|(out, _)| *out);
         let rows = rows.into_iter().map(|(_, row)| row).collect();
-        Ok(Self {
-            rows,
-            train,
-            counts,
-            unvalidated,
-        })
+        Ok(Self { rows, train, counts, unvalidated })
     }
 }
 
@@ -121,13 +113,7 @@ mod tests {
     fn row(label: i64, track: Option<&str>, frame: i32) -> Row {
         let path = format!("{label}/{track:?}/{frame}.png");
         let track = track.map(str::to_owned);
-        Row {
-            key: Hash::of(path.as_bytes()),
-            path,
-            label,
-            track,
-            frame: Some(frame),
-        }
+        Row { key: Hash::of(path.as_bytes()), path, label, track, frame: Some(frame) }
     }
 
     /// `tracks` tracks of 3 frames for each of 4 classes.
@@ -145,35 +131,21 @@ mod tests {
         let split = Split::new(tracked(10), 4, 0.2, 1).unwrap();
         let (train, validation) = split.rows.split_at(split.train);
         for label in 0..4 {
-            assert_eq!(
-                validation.iter().filter(|row| row.label == label).count(),
-                6
-            );
+            assert_eq!(validation.iter().filter(|row| row.label == label).count(), 6);
         }
         let places = |rows: &[Row]| -> BTreeSet<_> {
-            rows.iter()
-                .map(|row| (row.label, row.track.clone()))
-                .collect()
+            rows.iter().map(|row| (row.label, row.track.clone())).collect()
         };
         assert!(places(train).is_disjoint(&places(validation)));
-        assert_eq!(
-            (split.counts.train_tracks, split.counts.validation_tracks),
-            (32, 8)
-        );
-        assert_eq!(
-            (split.counts.train_images, split.counts.validation_images),
-            (96, 24)
-        );
+        assert_eq!((split.counts.train_tracks, split.counts.validation_tracks), (32, 8));
+        assert_eq!((split.counts.train_images, split.counts.validation_images), (96, 24));
     }
 
     #[test]
     fn the_seed_decides_and_more_tracks_do_not_reshuffle() {
         let validation = |rows, seed| -> Vec<String> {
             let split = Split::new(rows, 4, 0.2, seed).unwrap();
-            split.rows[split.train..]
-                .iter()
-                .map(|row| row.path.clone())
-                .collect()
+            split.rows[split.train..].iter().map(|row| row.path.clone()).collect()
         };
         let first = validation(tracked(10), 1);
         assert_eq!(first, validation(tracked(10), 1));
@@ -193,9 +165,7 @@ mod tests {
 
     #[test]
     fn images_without_tracks_are_split_one_by_one() {
-        let rows = (0..20)
-            .map(|frame| row(i64::from(frame % 2), None, frame))
-            .collect();
+        let rows = (0..20).map(|frame| row(i64::from(frame % 2), None, frame)).collect();
         let split = Split::new(rows, 2, 0.3, 1).unwrap();
         assert_eq!(split.counts.validation_images, 6);
     }

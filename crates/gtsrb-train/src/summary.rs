@@ -58,9 +58,7 @@ impl Summary {
     pub(crate) fn of(manifest: &Manifest) -> Result<Self> {
         let facts = manifest.facts.clone().into_iter().collect();
         serde_json::from_value(Value::Object(facts)).map_err(|e| {
-            Error::data(format!(
-                "the model's manifest is damaged ({e}): remove it and run again"
-            ))
+            Error::data(format!("the model's manifest is damaged ({e}): remove it and run again"))
         })
     }
 }

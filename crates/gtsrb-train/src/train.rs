@@ -60,11 +60,7 @@ pub fn train(inputs: &Inputs, settings: &Settings) -> Result<Trained> {
     let probe = probe(&split.rows, &x);
     let standardization = Standardization::fit(x.view().split_at(Axis(0), split.train).0);
     standardization.apply(x.view_mut());
-    info!(
-        "read {:?} embeddings in {:.1} s",
-        x.dim(),
-        started.elapsed().as_secs_f64()
-    );
+    info!("read {:?} embeddings in {:.1} s", x.dim(), started.elapsed().as_secs_f64());
 
     let (train_x, validation_x) = x.view().split_at(Axis(0), split.train);
     let (train_y, validation_y) = labels.split_at(split.train);

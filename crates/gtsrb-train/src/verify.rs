@@ -40,11 +40,7 @@ pub fn verify(inputs: &Inputs, files: &Files, head: &Head, probe: &Probe) -> Res
         compare(file, &scores.logits, &expected, tolerance, probe)
     };
     let classes = head.bias.len();
-    let of_head = check(
-        "head.onnx",
-        &run_head(files, probe, classes)?,
-        HEAD_TOLERANCE,
-    )?;
+    let of_head = check("head.onnx", &run_head(files, probe, classes)?, HEAD_TOLERANCE)?;
     let scores = run_classifier(inputs, files, probe, classes)?;
     let of_classifier = check("classifier.onnx", &scores, CLASSIFIER_TOLERANCE)?;
     info!(
@@ -70,20 +66,12 @@ impl Scores {
             Array2::from_shape_vec((rows, classes), values.to_vec())
                 .map_err(|e| Error::internal(format!("{name} of a written model: {e}")))
         };
-        Ok(Self {
-            logits: matrix("logits")?,
-            probabilities: matrix("probabilities")?,
-        })
+        Ok(Self { logits: matrix("logits")?, probabilities: matrix("probabilities")? })
     }
 
     /// Probabilities must be softmax(logits / temperature).
     fn check_probabilities(&self, temperature: f32, file: &str) -> Result<()> {
-        for (logits, found) in self
-            .logits
-            .rows()
-            .into_iter()
-            .zip(self.probabilities.rows())
-        {
+        for (logits, found) in self.logits.rows().into_iter().zip(self.probabilities.rows()) {
             let max = logits[largest(logits)];
             let mut expected = logits.mapv(|z| ((z - max) / temperature).exp());
             expected /= expected.sum();
@@ -104,24 +92,14 @@ fn run_head(files: &Files, probe: &Probe, classes: usize) -> Result<Scores> {
     let (rows, dims) = probe.embeddings.dim();
     let data = probe.embeddings.as_standard_layout();
     let data = data.as_slice().unwrap_or_default();
-    Scores::of(
-        &model.run(Input::F32 {
-            shape: &[rows, dims],
-            data,
-        })?,
-        rows,
-        classes,
-    )
+    Scores::of(&model.run(Input::F32 { shape: &[rows, dims], data })?, rows, classes)
 }
 
 fn run_classifier(inputs: &Inputs, files: &Files, probe: &Probe, classes: usize) -> Result<Scores> {
     let mut model = Model::load(&files.classifier, Provider::Cpu)?;
     let (size, frames) = (inputs.view.size, frames(inputs, probe)?);
     let shape = (probe.rows.len(), classes);
-    let mut all = Scores {
-        logits: Array2::zeros(shape),
-        probabilities: Array2::zeros(shape),
-    };
+    let mut all = Scores { logits: Array2::zeros(shape), probabilities: Array2::zeros(shape) };
     let batches = all.logits.axis_chunks_iter_mut(Axis(0), BATCH);
     let batches = batches.zip(all.probabilities.axis_chunks_iter_mut(Axis(0), BATCH));
     for ((mut logits, mut probabilities), data) in
@@ -129,20 +107,11 @@ fn run_classifier(inputs: &Inputs, files: &Files, probe: &Probe, classes: usize)
     {
         check_interrupt()?;
         let rows = logits.nrows();
-        let outputs = model.run(Input::U8 {
-            shape: &[rows, size, size, 3],
-            data,
-        })?;
+        let outputs = model.run(Input::U8 { shape: &[rows, size, size, 3], data })?;
         let scores = Scores::of(&outputs, rows, classes)?;
-        let best = scores
-            .logits
-            .rows()
-            .into_iter()
-            .map(|row| largest(row) as i64);
+        let best = scores.logits.rows().into_iter().map(|row| largest(row) as i64);
         if !best.eq(outputs.i64("label")?.1.iter().copied()) {
-            return Err(Error::internal(
-                "classifier.onnx: label isn't the largest logit",
-            ));
+            return Err(Error::internal("classifier.onnx: label isn't the largest logit"));
         }
         logits.assign(&scores.logits);
         probabilities.assign(&scores.probabilities);
@@ -170,9 +139,7 @@ fn frames(inputs: &Inputs, probe: &Probe) -> Result<Vec<u8>> {
             return Ok(frames);
         }
     }
-    Err(Error::data(
-        "the images of some embeddings are gone: run gtsrb-extract again",
-    ))
+    Err(Error::data("the images of some embeddings are gone: run gtsrb-extract again"))
 }
 
 /// The largest difference of logits as a share of the row's largest one, if all are within
@@ -210,10 +177,7 @@ fn largest(row: ArrayView1<'_, f32>) -> usize {
     let better = |best: (usize, f32), (index, &value): (usize, &f32)| {
         if value > best.1 { (index, value) } else { best }
     };
-    row.iter()
-        .enumerate()
-        .fold((0, f32::NEG_INFINITY), better)
-        .0
+    row.iter().enumerate().fold((0, f32::NEG_INFINITY), better).0
 }
 
 #[cfg(test)]
@@ -226,17 +190,8 @@ mod tests {
 
     fn probe() -> Probe {
         let (key, path) = (Hash::of(b"1"), "a.png".to_owned());
-        let row = Row {
-            key,
-            path,
-            label: 0,
-            track: None,
-            frame: None,
-        };
-        Probe {
-            rows: vec![row],
-            embeddings: Array2::zeros((1, 1)),
-        }
+        let row = Row { key, path, label: 0, track: None, frame: None };
+        Probe { rows: vec![row], embeddings: Array2::zeros((1, 1)) }
     }
 
     #[test]
@@ -256,10 +211,7 @@ mod tests {
     fn probabilities_belong_to_logits_and_temperature() {
         let logits = array![[2.0_f32, 0.0]];
         let p = 1.0 / (1.0 + (-1.0_f32).exp());
-        let scores = Scores {
-            logits,
-            probabilities: array![[p, 1.0 - p]],
-        };
+        let scores = Scores { logits, probabilities: array![[p, 1.0 - p]] };
         assert!(scores.check_probabilities(2.0, "head.onnx").is_ok());
         assert!(scores.check_probabilities(1.0, "head.onnx").is_err());
     }

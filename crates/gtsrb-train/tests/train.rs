@@ -12,13 +12,8 @@ use artifact::head::Head;
 use run::{Plan, Run, code, errors, has_runtime};
 use serde_json::Value;
 
-const FILES: [&str; 5] = [
-    "head.safetensors",
-    "head.onnx",
-    "classifier.onnx",
-    "training.json",
-    "manifest.json",
-];
+const FILES: [&str; 5] =
+    ["head.safetensors", "head.onnx", "classifier.onnx", "training.json", "manifest.json"];
 
 #[test]
 fn a_run_is_trained_recorded_and_then_up_to_date() {
@@ -30,10 +25,7 @@ fn a_run_is_trained_recorded_and_then_up_to_date() {
     assert_eq!(code(&ran), 0, "{}", errors(&ran));
     let text = String::from_utf8(ran.stdout).unwrap();
     let json: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
-    assert_eq!(
-        (&json["state"], &json["summary"]["images"]),
-        (&"done".into(), &90.into())
-    );
+    assert_eq!((&json["state"], &json["summary"]["images"]), (&"done".into(), &90.into()));
     assert!(json["summary"]["validation_accuracy"].as_f64().unwrap() > 0.9);
 
     let head = Head::read(&run.dir().join("model/head.safetensors")).unwrap();
@@ -45,10 +37,7 @@ fn a_run_is_trained_recorded_and_then_up_to_date() {
     assert_eq!(training["split"]["train_images"], 75);
     assert_eq!(training["classes"][0]["validation"], 5);
     let path = training["path"].as_array().unwrap();
-    assert!(
-        path.iter()
-            .any(|trial| trial["lambda"] == training["lambda"])
-    );
+    assert!(path.iter().any(|trial| trial["lambda"] == training["lambda"]));
     assert!(path[0]["validation_curve"].as_array().unwrap().len() > 1);
     assert!(training["losses"].as_array().unwrap().len() > 1);
     assert!(!training["diagnosis"].as_array().unwrap().is_empty());
@@ -79,14 +68,7 @@ fn settings_decide_and_change_the_model() {
         return;
     }
     let run = Run::new(&Plan::default());
-    let flags = [
-        "--lambdas",
-        "1e-2,1e-1",
-        "--seed",
-        "4",
-        "--validation",
-        "0.5",
-    ];
+    let flags = ["--lambdas", "1e-2,1e-1", "--seed", "4", "--validation", "0.5"];
     assert_eq!(code(&run.train(&flags)), 0);
     let training: Value = serde_json::from_slice(&run.model("training.json")).unwrap();
     assert_eq!(training["path"][0]["lambda"], 0.1);
@@ -100,23 +82,11 @@ fn a_single_track_stays_in_training_with_a_warning() {
     if !has_runtime() {
         return;
     }
-    let run = Run::new(&Plan {
-        classes: 4,
-        tracks: vec![4, 1, 4, 0],
-        poison: None,
-    });
+    let run = Run::new(&Plan { classes: 4, tracks: vec![4, 1, 4, 0], poison: None });
     let ran = run.train(&[]);
     assert_eq!(code(&ran), 0, "{}", errors(&ran));
-    assert!(
-        errors(&ran).contains("sign 1 has a single track"),
-        "{}",
-        errors(&ran)
-    );
-    assert!(
-        errors(&ran).contains("sign 3 has no training image"),
-        "{}",
-        errors(&ran)
-    );
+    assert!(errors(&ran).contains("sign 1 has a single track"), "{}", errors(&ran));
+    assert!(errors(&ran).contains("sign 3 has no training image"), "{}", errors(&ran));
 }
 
 #[test]
@@ -124,17 +94,10 @@ fn numbers_that_are_none_are_refused_by_picture() {
     if !has_runtime() {
         return;
     }
-    let run = Run::new(&Plan {
-        poison: Some((7, f32::NAN)),
-        ..Plan::default()
-    });
+    let run = Run::new(&Plan { poison: Some((7, f32::NAN)), ..Plan::default() });
     let ran = run.train(&[]);
     assert_eq!(code(&ran), 65);
-    assert!(
-        errors(&ran).contains("0/00001_00002.png"),
-        "{}",
-        errors(&ran)
-    );
+    assert!(errors(&ran).contains("0/00001_00002.png"), "{}", errors(&ran));
     assert!(!run.dir().join("model/manifest.json").exists());
 }
 
@@ -143,11 +106,7 @@ fn one_class_cannot_be_trained_on() {
     if !has_runtime() {
         return;
     }
-    let run = Run::new(&Plan {
-        classes: 2,
-        tracks: vec![4, 0],
-        poison: None,
-    });
+    let run = Run::new(&Plan { classes: 2, tracks: vec![4, 0], poison: None });
     let ran = run.train(&[]);
     assert_eq!(code(&ran), 65);
     assert!(errors(&ran).contains("sign 0"), "{}", errors(&ran));
@@ -189,22 +148,11 @@ fn embeddings_of_other_images_are_refused() {
     let run = Run::new(&Plan::default());
     let path = run.dir().join("images/manifest.json");
     let text = std::fs::read_to_string(&path).unwrap();
-    let hash = Run::new(&Plan {
-        tracks: vec![5; 3],
-        ..Plan::default()
-    });
-    std::fs::write(
-        &path,
-        std::fs::read(hash.dir().join("images/manifest.json")).unwrap(),
-    )
-    .unwrap();
+    let hash = Run::new(&Plan { tracks: vec![5; 3], ..Plan::default() });
+    std::fs::write(&path, std::fs::read(hash.dir().join("images/manifest.json")).unwrap()).unwrap();
     let ran = run.train(&[]);
     assert_eq!(code(&ran), 65);
-    assert!(
-        errors(&ran).contains("run gtsrb-extract again"),
-        "{}",
-        errors(&ran)
-    );
+    assert!(errors(&ran).contains("run gtsrb-extract again"), "{}", errors(&ran));
     std::fs::write(&path, text).unwrap();
     assert_eq!(code(&run.train(&["--dry-run"])), 0);
     assert!(!run.dir().join("model").exists());

@@ -5,35 +5,20 @@ use crate::proto::{AttributeProto, NodeProto};
 /// An integer attribute.
 #[must_use]
 pub fn int(name: &str, value: i64) -> AttributeProto {
-    AttributeProto {
-        name: name.into(),
-        r#type: 2,
-        i: Some(value),
-        ..Default::default()
-    }
+    AttributeProto { name: name.into(), r#type: 2, i: Some(value), ..Default::default() }
 }
 
 /// A list of integers.
 #[must_use]
 pub fn ints(name: &str, values: &[i64]) -> AttributeProto {
-    AttributeProto {
-        name: name.into(),
-        r#type: 7,
-        ints: values.to_vec(),
-        ..Default::default()
-    }
+    AttributeProto { name: name.into(), r#type: 7, ints: values.to_vec(), ..Default::default() }
 }
 
 /// A string attribute.
 #[must_use]
 pub fn string(name: &str, value: &str) -> AttributeProto {
     let s = Some(value.as_bytes().to_vec());
-    AttributeProto {
-        name: name.into(),
-        r#type: 3,
-        s,
-        ..Default::default()
-    }
+    AttributeProto { name: name.into(), r#type: 3, s, ..Default::default() }
 }
 
 /// The attribute of that name.

@@ -34,49 +34,23 @@ impl Builder {
     /// An empty graph in operator set `opset`.
     #[must_use]
     pub fn new(name: &str, opset: i64) -> Self {
-        let opset_import = vec![OperatorSetIdProto {
-            domain: String::new(),
-            version: opset,
-        }];
-        let model = ModelProto {
-            ir_version: IR_VERSION,
-            opset_import,
-            ..Default::default()
-        };
-        let graph = GraphProto {
-            name: name.into(),
-            ..Default::default()
-        };
-        Self {
-            model,
-            graph,
-            names: HashSet::new(),
-        }
+        let opset_import = vec![OperatorSetIdProto { domain: String::new(), version: opset }];
+        let model = ModelProto { ir_version: IR_VERSION, opset_import, ..Default::default() };
+        let graph = GraphProto { name: name.into(), ..Default::default() };
+        Self { model, graph, names: HashSet::new() }
     }
 
     /// Goes on with a model that exists.
     pub fn extend(mut model: ModelProto) -> Result<Self> {
-        let graph = model
-            .graph
-            .take()
-            .ok_or_else(|| Error::NotOnnx("it has no graph".into()))?;
+        let graph = model.graph.take().ok_or_else(|| Error::NotOnnx("it has no graph".into()))?;
         model.ir_version = model.ir_version.max(IR_VERSION);
         let names = crate::read::given(&graph)
             .chain(graph.node.iter().flat_map(crate::read::needs))
-            .chain(
-                graph
-                    .node
-                    .iter()
-                    .flat_map(|n| n.output.iter().map(String::as_str)),
-            )
+            .chain(graph.node.iter().flat_map(|n| n.output.iter().map(String::as_str)))
             .chain(graph.node.iter().map(|n| n.name.as_str()))
             .map(String::from)
             .collect();
-        Ok(Self {
-            model,
-            graph,
-            names,
-        })
+        Ok(Self { model, graph, names })
     }
 
     /// The finished model, its nodes in order; an error if the graph doesn't hold together.
@@ -178,11 +152,7 @@ impl Builder {
 }
 
 fn rename_graph(graph: &mut GraphProto, from: &str, to: &str) {
-    let infos = graph
-        .input
-        .iter_mut()
-        .chain(&mut graph.output)
-        .chain(&mut graph.value_info);
+    let infos = graph.input.iter_mut().chain(&mut graph.output).chain(&mut graph.value_info);
     let names = infos
         .map(|i| &mut i.name)
         .chain(graph.initializer.iter_mut().map(|t| &mut t.name))
@@ -196,21 +166,11 @@ fn rename_graph(graph: &mut GraphProto, from: &str, to: &str) {
 }
 
 fn rename_node(node: &mut NodeProto, from: &str, to: &str) {
-    for name in node
-        .input
-        .iter_mut()
-        .chain(&mut node.output)
-        .filter(|n| n.as_str() == from)
-    {
+    for name in node.input.iter_mut().chain(&mut node.output).filter(|n| n.as_str() == from) {
         to.clone_into(name);
     }
     for attribute in &mut node.attribute {
-        for inner in attribute
-            .g
-            .as_deref_mut()
-            .into_iter()
-            .chain(&mut attribute.graphs)
-        {
+        for inner in attribute.g.as_deref_mut().into_iter().chain(&mut attribute.graphs) {
             rename_graph(inner, from, to);
         }
     }
@@ -224,24 +184,11 @@ fn value_info(name: &str, element: Element, dims: &[Size]) -> ValueInfoProto {
                 Size::Fixed(d) => DimensionValue::DimValue(*d as i64),
                 Size::Open(name) => DimensionValue::DimParam((*name).into()),
             };
-            Dimension {
-                value: Some(value),
-                ..Default::default()
-            }
+            Dimension { value: Some(value), ..Default::default() }
         })
         .collect();
     let shape = Some(TensorShapeProto { dim });
-    let value = Some(TypeValue::TensorType(TensorType {
-        elem_type: element as i32,
-        shape,
-    }));
-    let r#type = Some(TypeProto {
-        value,
-        ..Default::default()
-    });
-    ValueInfoProto {
-        name: name.into(),
-        r#type,
-        ..Default::default()
-    }
+    let value = Some(TypeValue::TensorType(TensorType { elem_type: element as i32, shape }));
+    let r#type = Some(TypeProto { value, ..Default::default() });
+    ValueInfoProto { name: name.into(), r#type, ..Default::default() }
 }

@@ -24,11 +24,7 @@ pub fn head_model(head: &Head, metadata: &[(&str, &str)]) -> Result<ModelProto> 
     let classes = head.bias.len().max(1);
     let dims = head.weights.len() / classes;
     let mut b = Builder::new("head", OPSET);
-    b.input(
-        "embedding",
-        Element::F32,
-        &[Size::Open("n"), Size::Fixed(dims)],
-    );
+    b.input("embedding", Element::F32, &[Size::Open("n"), Size::Fixed(dims)]);
     append(&mut b, head, "embedding", dims)?;
     finish(b, metadata)
 }
@@ -58,27 +54,14 @@ pub fn classifier_model(
 }
 
 fn any_size() -> [Size; 4] {
-    [
-        Size::Open("n"),
-        Size::Open("h"),
-        Size::Open("w"),
-        Size::Fixed(3),
-    ]
+    [Size::Open("n"), Size::Open("h"), Size::Open("w"), Size::Fixed(3)]
 }
 
 /// The backbone's picture size and the length of its embedding.
 fn sizes(backbone: &ModelProto) -> Result<(usize, usize)> {
     let graph = graph(backbone)?;
-    let image = graph
-        .input
-        .iter()
-        .find(|i| i.name == "image")
-        .and_then(declared);
-    let embedding = graph
-        .output
-        .iter()
-        .find(|o| o.name == "embedding")
-        .and_then(declared);
+    let image = graph.input.iter().find(|i| i.name == "image").and_then(declared);
+    let embedding = graph.output.iter().find(|o| o.name == "embedding").and_then(declared);
     match (image.as_deref(), embedding.as_deref()) {
         (Some([_, Some(h), Some(w), Some(3)]), Some([_, Some(dims)])) if h == w => Ok((*h, *dims)),
         _ => Err(Error::Mismatch(
@@ -99,16 +82,10 @@ fn append(b: &mut Builder, head: &Head, embedding: &str, dims: usize) -> Result<
         )));
     }
     if !(head.temperature.is_finite() && head.temperature > 0.0) {
-        let message = format!(
-            "the temperature must be positive, it is {}",
-            head.temperature
-        );
+        let message = format!("the temperature must be positive, it is {}", head.temperature);
         return Err(Error::Mismatch(message));
     }
-    let weights = b.initializer(
-        "head_weights",
-        TensorProto::f32(&[classes, dims], head.weights),
-    );
+    let weights = b.initializer("head_weights", TensorProto::f32(&[classes, dims], head.weights));
     let bias = b.initializer("head_bias", TensorProto::f32(&[classes], head.bias));
     let gemm = vec![attribute::int("transB", 1)];
     let logits = b.node("Gemm", &[embedding, &weights, &bias], "logits", gemm);

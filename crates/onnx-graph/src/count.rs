@@ -24,9 +24,10 @@ pub fn count(model: &ModelProto, shapes: &Shapes) -> Result<Count> {
                 parameters.saturating_add(tensor.shape()?.iter().product::<usize>() as u64);
         }
     }
-    let macs = graph.node.iter().try_fold(0u64, |sum, node| {
-        node_macs(node, shapes).map(|macs| sum.saturating_add(macs))
-    });
+    let macs = graph
+        .node
+        .iter()
+        .try_fold(0u64, |sum, node| node_macs(node, shapes).map(|macs| sum.saturating_add(macs)));
     Ok(Count { parameters, macs })
 }
 

@@ -13,16 +13,10 @@ pub fn cut(model: &ModelProto, tensors: &[&str]) -> Result<ModelProto> {
     let old = graph(model)?;
     let (node, needed) = needed_by(old, tensors);
     let made: HashSet<&str> = crate::read::given(old)
-        .chain(
-            node.iter()
-                .flat_map(|n| n.output.iter().map(String::as_str)),
-        )
+        .chain(node.iter().flat_map(|n| n.output.iter().map(String::as_str)))
         .collect();
     if let Some(missing) = tensors.iter().find(|t| !made.contains(*t)) {
-        return Err(Error::MissingTensor {
-            user: "the cut".into(),
-            tensor: (*missing).into(),
-        });
+        return Err(Error::MissingTensor { user: "the cut".into(), tensor: (*missing).into() });
     }
     let mut model = shell(model);
     let uses_functions = node.iter().any(|n| !is_onnx(&n.domain));

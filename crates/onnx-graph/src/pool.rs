@@ -18,23 +18,11 @@ enum Layout {
     /// `[n, c]`: one vector a picture.
     Vector { channels: usize },
     /// `[n, tokens, c]`: a square of tokens, perhaps after a class token.
-    Tokens {
-        side: usize,
-        class: bool,
-        channels: usize,
-    },
+    Tokens { side: usize, class: bool, channels: usize },
     /// `[n, c, h, w]`.
-    Map {
-        channels: usize,
-        height: usize,
-        width: usize,
-    },
+    Map { channels: usize, height: usize, width: usize },
     /// `[n, h, w, c]`, where height and width agree and differ from the third number.
-    MapChannelsLast {
-        height: usize,
-        width: usize,
-        channels: usize,
-    },
+    MapChannelsLast { height: usize, width: usize, channels: usize },
 }
 
 /// The layout that the shape of a layer (batch included) tells.
@@ -51,17 +39,9 @@ fn layout(shape: &[usize]) -> Option<Layout> {
             })
         }
         [_, height, width, channels] if height == width && width != channels => {
-            Some(Layout::MapChannelsLast {
-                height,
-                width,
-                channels,
-            })
+            Some(Layout::MapChannelsLast { height, width, channels })
         }
-        [_, channels, height, width] => Some(Layout::Map {
-            channels,
-            height,
-            width,
-        }),
+        [_, channels, height, width] => Some(Layout::Map { channels, height, width }),
         _ => None,
     }
 }
@@ -109,9 +89,7 @@ pub fn pool(
             Part::Grid(g) => format!("a map or a square of tokens, to pool it to {g}x{g} cells"),
             Part::ClassToken => "a class token followed by a square of tokens".into(),
         };
-        Error::Mismatch(format!(
-            "{tensor} has the shape {shape:?}; wanted: {wanted}"
-        ))
+        Error::Mismatch(format!("{tensor} has the shape {shape:?}; wanted: {wanted}"))
     };
     let (length, layout) = length(shape, part).zip(layout(shape)).ok_or_else(unfit)?;
     let tensor = if element == Some(Element::F32) {
@@ -134,12 +112,7 @@ pub fn pool(
 
 fn class_token(b: &mut Builder, tokens: &str) -> String {
     let first = b.initializer("first_token", TensorProto::i64(&[], &[0]));
-    b.node(
-        "Gather",
-        &[tokens, &first],
-        "class_token",
-        vec![attribute::int("axis", 1)],
-    )
+    b.node("Gather", &[tokens, &first], "class_token", vec![attribute::int("axis", 1)])
 }
 
 /// The layer as `[n, c, h, w]`, with its height and width.
@@ -147,23 +120,15 @@ fn map(b: &mut Builder, tensor: &str, layout: Layout) -> (String, usize, usize) 
     let order = |axes: &[i64]| vec![attribute::ints("perm", axes)];
     match layout {
         Layout::Map { height, width, .. } => (tensor.to_owned(), height, width),
-        Layout::MapChannelsLast { height, width, .. } => (
-            b.node("Transpose", &[tensor], "map", order(&[0, 3, 1, 2])),
-            height,
-            width,
-        ),
+        Layout::MapChannelsLast { height, width, .. } => {
+            (b.node("Transpose", &[tensor], "map", order(&[0, 3, 1, 2])), height, width)
+        }
         Layout::Vector { channels } => {
-            let shape = b.initializer(
-                "map_shape",
-                TensorProto::i64(&[4], &[0, channels as i64, 1, 1]),
-            );
+            let shape =
+                b.initializer("map_shape", TensorProto::i64(&[4], &[0, channels as i64, 1, 1]));
             (b.node("Reshape", &[tensor, &shape], "map", vec![]), 1, 1)
         }
-        Layout::Tokens {
-            side,
-            class,
-            channels,
-        } => {
+        Layout::Tokens { side, class, channels } => {
             let mut tokens = tensor.to_owned();
             if class {
                 let mut ends = |name, v| b.initializer(name, TensorProto::i64(&[1], &[v]));
@@ -175,11 +140,7 @@ fn map(b: &mut Builder, tensor: &str, layout: Layout) -> (String, usize, usize) 
             let side_i = side as i64;
             let shape = TensorProto::i64(&[4], &[0, channels as i64, side_i, side_i]);
             let shape = b.initializer("map_shape", shape);
-            (
-                b.node("Reshape", &[&planes, &shape], "map", vec![]),
-                side,
-                side,
-            )
+            (b.node("Reshape", &[&planes, &shape], "map", vec![]), side, side)
         }
     }
 }
@@ -194,18 +155,14 @@ fn cells(b: &mut Builder, map: &str, height: usize, width: usize, g: usize) -> S
     }
     if height.is_multiple_of(g) && width.is_multiple_of(g) {
         let window = [(height / g) as i64, (width / g) as i64];
-        let window = vec![
-            attribute::ints("kernel_shape", &window),
-            attribute::ints("strides", &window),
-        ];
+        let window =
+            vec![attribute::ints("kernel_shape", &window), attribute::ints("strides", &window)];
         return b.node("AveragePool", &[map], "cells", window);
     }
     let rows = TensorProto::f32(&[g, height], &windows(height, g));
     let rows = b.initializer("pool_rows", rows);
     let columns = windows(width, g);
-    let transposed: Vec<f32> = (0..width * g)
-        .map(|i| columns[(i % g) * width + i / g])
-        .collect();
+    let transposed: Vec<f32> = (0..width * g).map(|i| columns[(i % g) * width + i / g]).collect();
     let columns = b.initializer("pool_columns", TensorProto::f32(&[width, g], &transposed));
     let narrow = b.node("MatMul", &[map, &columns], "cells_wide", vec![]);
     b.node("MatMul", &[&rows, &narrow], "cells", vec![])
@@ -229,9 +186,8 @@ mod tests {
     fn windows_are_pytorchs() {
         // torch.nn.functional.adaptive_avg_pool1d(torch.arange(5.), 3): windows 0..2, 1..4, 3..5.
         let third = 1.0 / 3.0;
-        let wanted = [
-            0.5, 0.5, 0.0, 0.0, 0.0, 0.0, third, third, third, 0.0, 0.0, 0.0, 0.0, 0.5, 0.5,
-        ];
+        let wanted =
+            [0.5, 0.5, 0.0, 0.0, 0.0, 0.0, third, third, third, 0.0, 0.0, 0.0, 0.0, 0.5, 0.5];
         assert_eq!(windows(5, 3), wanted);
         // More cells than numbers: numbers are repeated.
         assert_eq!(windows(2, 3), [1.0, 0.0, 0.5, 0.5, 0.0, 1.0]);

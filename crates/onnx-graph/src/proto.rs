@@ -3,10 +3,7 @@
 //! that this crate never looks at as well: a model that is read and written keeps all of them.
 //! Lists of numbers are packed or not as in the original.
 
-#![allow(
-    missing_docs,
-    reason = "fields carry the names of the format, which documents them"
-)]
+#![allow(missing_docs, reason = "fields carry the names of the format, which documents them")]
 
 mod devices;
 

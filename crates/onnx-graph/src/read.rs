@@ -38,29 +38,19 @@ pub fn write(model: &ModelProto) -> Vec<u8> {
 
 /// The model's graph.
 pub fn graph(model: &ModelProto) -> Result<&GraphProto> {
-    model
-        .graph
-        .as_ref()
-        .ok_or_else(|| Error::NotOnnx("it has no graph".into()))
+    model.graph.as_ref().ok_or_else(|| Error::NotOnnx("it has no graph".into()))
 }
 
 /// The value of `key` in the model's metadata.
 #[must_use]
 pub fn metadata<'a>(model: &'a ModelProto, key: &str) -> Option<&'a str> {
-    model
-        .metadata_props
-        .iter()
-        .find(|p| p.key == key)
-        .map(|p| p.value.as_str())
+    model.metadata_props.iter().find(|p| p.key == key).map(|p| p.value.as_str())
 }
 
 /// Sets `key` in the model's metadata.
 pub fn set_metadata(model: &mut ModelProto, key: &str, value: &str) {
     model.metadata_props.retain(|p| p.key != key);
-    let entry = StringStringEntryProto {
-        key: key.into(),
-        value: value.into(),
-    };
+    let entry = StringStringEntryProto { key: key.into(), value: value.into() };
     model.metadata_props.push(entry);
 }
 
@@ -72,25 +62,14 @@ fn check_versions(model: &ModelProto) -> Result<()> {
         .ok_or_else(|| Error::NotOnnx("it names no operator set".into()))?
         .version;
     if opset > NEWEST_OPSET {
-        return Err(Error::TooNew {
-            what: "opset",
-            found: opset,
-            newest: NEWEST_OPSET,
-        });
+        return Err(Error::TooNew { what: "opset", found: opset, newest: NEWEST_OPSET });
     }
     if opset < OLDEST_OPSET {
-        return Err(Error::TooOld {
-            found: opset,
-            oldest: OLDEST_OPSET,
-        });
+        return Err(Error::TooOld { found: opset, oldest: OLDEST_OPSET });
     }
     if model.ir_version > NEWEST_IR {
         let found = model.ir_version;
-        return Err(Error::TooNew {
-            what: "IR version",
-            found,
-            newest: NEWEST_IR,
-        });
+        return Err(Error::TooNew { what: "IR version", found, newest: NEWEST_IR });
     }
     Ok(())
 }
@@ -101,11 +80,7 @@ pub(crate) fn is_onnx(domain: &str) -> bool {
 }
 
 fn check_initializers(graph: &GraphProto) -> Result<()> {
-    let constants = graph
-        .node
-        .iter()
-        .flat_map(|n| &n.attribute)
-        .filter_map(|a| a.t.as_ref());
+    let constants = graph.node.iter().flat_map(|n| &n.attribute).filter_map(|a| a.t.as_ref());
     for tensor in graph.initializer.iter().chain(constants) {
         check_tensor(tensor)?;
     }
@@ -120,35 +95,23 @@ fn check_initializers(graph: &GraphProto) -> Result<()> {
 fn check_tensor(tensor: &TensorProto) -> Result<()> {
     const EXTERNAL: i32 = 1;
     if tensor.data_location == EXTERNAL || !tensor.external_data.is_empty() {
-        return Err(Error::ExternalData {
-            tensor: tensor.name.clone(),
-        });
+        return Err(Error::ExternalData { tensor: tensor.name.clone() });
     }
     tensor.shape().map(|_| ())
 }
 
 /// The graphs inside a node (branches of `If`, bodies of `Loop` and `Scan`).
 fn subgraphs(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
-    node.attribute
-        .iter()
-        .flat_map(|a| a.g.as_deref().into_iter().chain(&a.graphs))
+    node.attribute.iter().flat_map(|a| a.g.as_deref().into_iter().chain(&a.graphs))
 }
 
 /// All tensors that a node needs: its inputs, and what the graphs inside it take from outside.
 pub(crate) fn needs(node: &NodeProto) -> Vec<&str> {
-    let mut names: Vec<&str> = node
-        .input
-        .iter()
-        .map(String::as_str)
-        .filter(|n| !n.is_empty())
-        .collect();
+    let mut names: Vec<&str> =
+        node.input.iter().map(String::as_str).filter(|n| !n.is_empty()).collect();
     for inner in subgraphs(node) {
         let made: HashSet<&str> = made(inner).collect();
-        let used = inner
-            .node
-            .iter()
-            .flat_map(needs)
-            .chain(names_of_outputs(inner));
+        let used = inner.node.iter().flat_map(needs).chain(names_of_outputs(inner));
         names.extend(used.filter(|n| !made.contains(n)));
     }
     names
@@ -160,52 +123,28 @@ fn names_of_outputs(graph: &GraphProto) -> impl Iterator<Item = &str> {
 
 /// The names that a graph gives from outside its nodes.
 pub(crate) fn given(graph: &GraphProto) -> impl Iterator<Item = &str> {
-    let sparse = graph
-        .sparse_initializer
-        .iter()
-        .filter_map(|s| s.values.as_ref());
-    let initializers = graph
-        .initializer
-        .iter()
-        .chain(sparse)
-        .map(|t| t.name.as_str());
-    graph
-        .input
-        .iter()
-        .map(|i| i.name.as_str())
-        .chain(initializers)
+    let sparse = graph.sparse_initializer.iter().filter_map(|s| s.values.as_ref());
+    let initializers = graph.initializer.iter().chain(sparse).map(|t| t.name.as_str());
+    graph.input.iter().map(|i| i.name.as_str()).chain(initializers)
 }
 
 fn made(graph: &GraphProto) -> impl Iterator<Item = &str> {
-    let outputs = graph
-        .node
-        .iter()
-        .flat_map(|n| n.output.iter().map(String::as_str));
+    let outputs = graph.node.iter().flat_map(|n| n.output.iter().map(String::as_str));
     given(graph).chain(outputs.filter(|o| !o.is_empty()))
 }
 
 /// How messages name a node.
 pub(crate) fn title(node: &NodeProto) -> String {
-    let name = if node.name.is_empty() {
-        node.output.first()
-    } else {
-        Some(&node.name)
-    };
-    format!(
-        "the {} node {:?}",
-        node.op_type,
-        name.map_or("", String::as_str)
-    )
+    let name = if node.name.is_empty() { node.output.first() } else { Some(&node.name) };
+    format!("the {} node {:?}", node.op_type, name.map_or("", String::as_str))
 }
 
 /// Puts the nodes in an order in which each comes after what it needs; nodes that are in such
 /// an order already stay where they are.
 pub(crate) fn sort(graph: &mut GraphProto) -> Result<()> {
     let order = order(graph)?;
-    let mut nodes: Vec<Option<NodeProto>> = std::mem::take(&mut graph.node)
-        .into_iter()
-        .map(Some)
-        .collect();
+    let mut nodes: Vec<Option<NodeProto>> =
+        std::mem::take(&mut graph.node).into_iter().map(Some).collect();
     graph.node = order.into_iter().filter_map(|i| nodes[i].take()).collect();
     Ok(())
 }
@@ -221,19 +160,13 @@ fn order(graph: &GraphProto) -> Result<Vec<usize>> {
                 waiting[i] += 1;
                 users[maker].push(i);
             } else if !given.contains(name) {
-                return Err(Error::MissingTensor {
-                    user: title(node),
-                    tensor: name.into(),
-                });
+                return Err(Error::MissingTensor { user: title(node), tensor: name.into() });
             }
         }
     }
     for name in names_of_outputs(graph) {
         if !given.contains(name) && !makers.contains_key(name) {
-            return Err(Error::MissingTensor {
-                user: "the output".into(),
-                tensor: name.into(),
-            });
+            return Err(Error::MissingTensor { user: "the output".into(), tensor: name.into() });
         }
     }
     release(graph, waiting, &users)
@@ -258,9 +191,7 @@ fn release(
         }
     }
     match waiting.iter().position(|&w| w > 0) {
-        Some(i) => Err(Error::Circle {
-            node: title(&graph.node[i]),
-        }),
+        Some(i) => Err(Error::Circle { node: title(&graph.node[i]) }),
         None => Ok(order),
     }
 }
@@ -270,16 +201,9 @@ fn makers(graph: &GraphProto) -> Result<HashMap<&str, usize>> {
     let given: HashSet<&str> = given(graph).collect();
     let mut makers = HashMap::new();
     for (i, node) in graph.node.iter().enumerate() {
-        for name in node
-            .output
-            .iter()
-            .map(String::as_str)
-            .filter(|n| !n.is_empty())
-        {
+        for name in node.output.iter().map(String::as_str).filter(|n| !n.is_empty()) {
             if given.contains(name) || makers.insert(name, i).is_some() {
-                return Err(Error::MadeTwice {
-                    tensor: name.into(),
-                });
+                return Err(Error::MadeTwice { tensor: name.into() });
             }
         }
     }

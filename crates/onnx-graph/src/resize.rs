@@ -57,14 +57,7 @@ impl Constants {
         let last_axis = b.initializer("last_axis", TensorProto::i64(&[1], &[-1]));
         let centres: Vec<f64> = (0..size).map(|i| i as f64 + 0.5).collect();
         let centres = b.initializer("centres", TensorProto::f64(&[size, 1], &centres));
-        Self {
-            half,
-            one,
-            size: size_name,
-            fixed,
-            last_axis,
-            centres,
-        }
+        Self { half, one, size: size_name, fixed, last_axis, centres }
     }
 }
 
@@ -78,20 +71,10 @@ fn weights(b: &mut Builder, shape: &str, axis: i64, c: &Constants, name: &str) -
     let scale = b.node("Div", &[&length, &c.size], &wish("scale"), vec![]);
     let radius = b.node("Max", &[&scale, &c.one], &wish("radius"), vec![]);
     let centres = b.node("Mul", &[&c.centres, &scale], &wish("centres"), vec![]);
-    let pixels = b.node(
-        "Range",
-        &[&c.half, &length, &c.one],
-        &wish("pixels"),
-        vec![],
-    );
+    let pixels = b.node("Range", &[&c.half, &length, &c.one], &wish("pixels"), vec![]);
     let offset = b.node("Sub", &[&pixels, &centres], &wish("offset"), vec![]);
     let distance = b.node("Abs", &[&offset], &wish("distance"), vec![]);
-    let distance = b.node(
-        "Div",
-        &[&distance, &radius],
-        &wish("distance_in_radii"),
-        vec![],
-    );
+    let distance = b.node("Div", &[&distance, &radius], &wish("distance_in_radii"), vec![]);
     let slope = b.node("Sub", &[&c.one, &distance], &wish("slope"), vec![]);
     let triangle = b.node("Relu", &[&slope], &wish("triangle"), vec![]);
     normalised(b, &triangle, c, name)
@@ -102,18 +85,8 @@ fn normalised(b: &mut Builder, triangle: &str, c: &Constants, name: &str) -> Str
     let wish = |part: &str| format!("{name}_{part}");
     let sum = b.node("ReduceSum", &[triangle, &c.last_axis], &wish("sum"), vec![]);
     let weights = b.node("Div", &[triangle, &sum], &wish("weights"), vec![]);
-    let weights = b.node(
-        "Mul",
-        &[&weights, &c.fixed],
-        &wish("weights_scaled"),
-        vec![],
-    );
-    let weights = b.node(
-        "Add",
-        &[&weights, &c.half],
-        &wish("weights_half_up"),
-        vec![],
-    );
+    let weights = b.node("Mul", &[&weights, &c.fixed], &wish("weights_scaled"), vec![]);
+    let weights = b.node("Add", &[&weights, &c.half], &wish("weights_half_up"), vec![]);
     b.node("Floor", &[&weights], &wish("weights_fixed"), vec![])
 }
 

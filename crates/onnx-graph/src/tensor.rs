@@ -30,9 +30,7 @@ impl Element {
     #[must_use]
     pub fn from_code(code: i32) -> Option<Self> {
         use Element::{Bf16, Bool, F16, F32, F64, I32, I64, U8};
-        [F32, U8, I32, I64, Bool, F16, F64, Bf16]
-            .into_iter()
-            .find(|&e| e as i32 == code)
+        [F32, U8, I32, I64, Bool, F16, F64, Bf16].into_iter().find(|&e| e as i32 == code)
     }
 
     /// Is it a floating-point type?
@@ -60,42 +58,25 @@ impl Element {
 impl TensorProto {
     fn raw(dims: &[usize], element: Element, raw_data: Vec<u8>) -> Self {
         let dims = dims.iter().map(|&d| d as i64).collect();
-        Self {
-            dims,
-            data_type: element as i32,
-            raw_data,
-            ..Default::default()
-        }
+        Self { dims, data_type: element as i32, raw_data, ..Default::default() }
     }
 
     /// A tensor of 32-bit floats, row by row.
     #[must_use]
     pub fn f32(dims: &[usize], values: &[f32]) -> Self {
-        Self::raw(
-            dims,
-            Element::F32,
-            values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        )
+        Self::raw(dims, Element::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect())
     }
 
     /// A tensor of 64-bit floats, row by row.
     #[must_use]
     pub fn f64(dims: &[usize], values: &[f64]) -> Self {
-        Self::raw(
-            dims,
-            Element::F64,
-            values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        )
+        Self::raw(dims, Element::F64, values.iter().flat_map(|v| v.to_le_bytes()).collect())
     }
 
     /// A tensor of 64-bit integers, row by row.
     #[must_use]
     pub fn i64(dims: &[usize], values: &[i64]) -> Self {
-        Self::raw(
-            dims,
-            Element::I64,
-            values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        )
+        Self::raw(dims, Element::I64, values.iter().flat_map(|v| v.to_le_bytes()).collect())
     }
 
     /// One byte, without dimensions.
@@ -106,12 +87,8 @@ impl TensorProto {
 
     /// The dimensions; an error if one is negative or their product doesn't fit.
     pub fn shape(&self) -> Result<Vec<usize>> {
-        let bad = || {
-            Error::NotOnnx(format!(
-                "the tensor {:?} has dimensions {:?}",
-                self.name, self.dims
-            ))
-        };
+        let bad =
+            || Error::NotOnnx(format!("the tensor {:?} has dimensions {:?}", self.name, self.dims));
         let shape: Option<Vec<usize>> =
             self.dims.iter().map(|&d| usize::try_from(d).ok()).collect();
         let shape = shape.ok_or_else(bad)?;
@@ -137,9 +114,9 @@ pub fn integers(tensor: &TensorProto) -> Result<Vec<i64>> {
     let values = match Element::from_code(tensor.data_type) {
         Some(Element::I64) if raw => words(tensor)?.map(i64::from_le_bytes).collect(),
         Some(Element::I64) => tensor.int64_data.clone(),
-        Some(Element::I32) if raw => words(tensor)?
-            .map(|b| i64::from(i32::from_le_bytes(b)))
-            .collect(),
+        Some(Element::I32) if raw => {
+            words(tensor)?.map(|b| i64::from(i32::from_le_bytes(b))).collect()
+        }
         Some(Element::Bool | Element::U8) if raw => {
             tensor.raw_data.iter().map(|&b| i64::from(b)).collect()
         }
@@ -148,9 +125,7 @@ pub fn integers(tensor: &TensorProto) -> Result<Vec<i64>> {
         }
         _ => {
             let name = &tensor.name;
-            return Err(Error::Mismatch(format!(
-                "the tensor {name:?} doesn't hold integers"
-            )));
+            return Err(Error::Mismatch(format!("the tensor {name:?} doesn't hold integers")));
         }
     };
     checked(tensor, values)
@@ -162,11 +137,7 @@ fn words<const N: usize>(tensor: &TensorProto) -> Result<impl Iterator<Item = [u
         return Ok(words.iter().copied());
     }
     let wanted = tensor.shape()?.iter().product::<usize>() * N;
-    Err(Error::TensorLength {
-        tensor: tensor.name.clone(),
-        found: tensor.raw_data.len(),
-        wanted,
-    })
+    Err(Error::TensorLength { tensor: tensor.name.clone(), found: tensor.raw_data.len(), wanted })
 }
 
 fn checked<T>(tensor: &TensorProto, values: Vec<T>) -> Result<Vec<T>> {
@@ -174,9 +145,5 @@ fn checked<T>(tensor: &TensorProto, values: Vec<T>) -> Result<Vec<T>> {
     if values.len() == wanted {
         return Ok(values);
     }
-    Err(Error::TensorLength {
-        tensor: tensor.name.clone(),
-        found: values.len(),
-        wanted,
-    })
+    Err(Error::TensorLength { tensor: tensor.name.clone(), found: values.len(), wanted })
 }

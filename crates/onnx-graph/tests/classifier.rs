@@ -20,11 +20,7 @@ const DIMS: usize = 3 * GRID * GRID;
 fn backbone() -> ModelProto {
     let mut b = Builder::new("cells", 18);
     let side = Size::Fixed(SIZE);
-    b.input(
-        "image",
-        Element::U8,
-        &[Size::Open("n"), side, side, Size::Fixed(3)],
-    );
+    b.input("image", Element::U8, &[Size::Open("n"), side, side, Size::Fixed(3)]);
     let order = vec![attribute::ints("perm", &[0, 3, 1, 2])];
     let planes = b.node("Transpose", &["image"], "planes", order);
     let to = vec![attribute::int("to", Element::F32 as i64)];
@@ -34,12 +30,7 @@ fn backbone() -> ModelProto {
     let shape = [1, 3, SIZE, SIZE];
     let (row, dims) = pool(&mut b, &map, &shape, Some(Element::F32), Part::Grid(GRID)).unwrap();
     assert_eq!(dims, DIMS);
-    b.output(
-        &row,
-        "embedding",
-        Element::F32,
-        &[Size::Open("n"), Size::Fixed(dims)],
-    );
+    b.output(&row, "embedding", Element::F32, &[Size::Open("n"), Size::Fixed(dims)]);
     let mut model = b.finish().unwrap();
     set_metadata(&mut model, "backbone", "cells");
     model
@@ -48,10 +39,7 @@ fn backbone() -> ModelProto {
 fn numbers() -> (Vec<f32>, Vec<f32>) {
     let weights =
         (0..CLASSES).flat_map(|c| (0..DIMS).map(move |d| (c as f32 + d as f32 / 7.0).sin()));
-    (
-        weights.collect(),
-        (0..CLASSES).map(|c| c as f32 / 10.0).collect(),
-    )
+    (weights.collect(), (0..CLASSES).map(|c| c as f32 / 10.0).collect())
 }
 
 /// Runs an oracle, if there is a Python for it.
@@ -61,12 +49,8 @@ fn oracle(script: &str, arguments: &[&Path], more: &[&str]) {
         return;
     };
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles");
-    let output = Command::new(python)
-        .arg(root.join(script))
-        .args(arguments)
-        .args(more)
-        .output()
-        .unwrap();
+    let output =
+        Command::new(python).arg(root.join(script)).args(arguments).args(more).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{text}{errors}");
@@ -75,48 +59,27 @@ fn oracle(script: &str, arguments: &[&Path], more: &[&str]) {
 #[test]
 fn classifier_and_head_equal_pillow_and_numpy() {
     let (weights, bias) = numbers();
-    let head = Head {
-        weights: &weights,
-        bias: &bias,
-        temperature: 2.0,
-    };
+    let head = Head { weights: &weights, bias: &bias, temperature: 2.0 };
     let model = classifier_model(&backbone(), &head, &[("classes", "[]")]).unwrap();
     assert_eq!(metadata(&model, "backbone"), Some("cells"));
     assert_eq!(metadata(&model, "classes"), Some("[]"));
     let dir = tempfile::tempdir().unwrap();
-    let (whole, alone) = (
-        dir.path().join("classifier.onnx"),
-        dir.path().join("head.onnx"),
-    );
+    let (whole, alone) = (dir.path().join("classifier.onnx"), dir.path().join("head.onnx"));
     std::fs::write(&whole, write(&model)).unwrap();
     std::fs::write(&alone, write(&head_model(&head, &[]).unwrap())).unwrap();
     let sizes = [SIZE.to_string(), GRID.to_string()];
-    oracle(
-        "classifier_graph.py",
-        &[&whole, &alone],
-        &[&sizes[0], &sizes[1]],
-    );
+    oracle("classifier_graph.py", &[&whole, &alone], &[&sizes[0], &sizes[1]]);
 }
 
 #[test]
 fn resizing_equals_pillow_within_one_level() {
     for size in [32, 96] {
         let mut b = Builder::new("resize", 13);
-        let open = [
-            Size::Open("n"),
-            Size::Open("h"),
-            Size::Open("w"),
-            Size::Fixed(3),
-        ];
+        let open = [Size::Open("n"), Size::Open("h"), Size::Open("w"), Size::Fixed(3)];
         b.input("image", Element::U8, &open);
         let small = resize::pillow_bilinear(&mut b, "image", size);
         let side = Size::Fixed(size);
-        b.output(
-            &small,
-            "small",
-            Element::U8,
-            &[Size::Open("n"), side, side, Size::Fixed(3)],
-        );
+        b.output(&small, "small", Element::U8, &[Size::Open("n"), side, side, Size::Fixed(3)]);
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("resize.onnx");
         std::fs::write(&path, write(&b.finish().unwrap())).unwrap();
@@ -127,28 +90,12 @@ fn resizing_equals_pillow_within_one_level() {
 #[test]
 fn heads_that_do_not_fit_are_refused() {
     let (weights, bias) = numbers();
-    let head = Head {
-        weights: &weights,
-        bias: &bias,
-        temperature: 1.0,
-    };
-    let short = Head {
-        weights: &weights[1..],
-        ..head
-    };
+    let head = Head { weights: &weights, bias: &bias, temperature: 1.0 };
+    let short = Head { weights: &weights[1..], ..head };
     assert!(classifier_model(&backbone(), &short, &[]).is_err());
     assert!(head_model(&Head { bias: &[], ..head }, &[]).is_err());
     for temperature in [0.0, -1.0, f32::NAN, f32::INFINITY] {
-        assert!(
-            head_model(
-                &Head {
-                    temperature,
-                    ..head
-                },
-                &[]
-            )
-            .is_err()
-        );
+        assert!(head_model(&Head { temperature, ..head }, &[]).is_err());
     }
     let no_backbone = head_model(&head, &[]).unwrap();
     let error = classifier_model(&no_backbone, &head, &[]).unwrap_err();

@@ -40,10 +40,7 @@ fn no_field_of_the_format_is_dropped() {
 #[test]
 fn bad_files_have_their_own_errors() {
     assert_eq!(read(&[]), Err(Error::Empty));
-    assert!(matches!(
-        read(b"PK\x03\x04 no model"),
-        Err(Error::NotOnnx(_))
-    ));
+    assert!(matches!(read(b"PK\x03\x04 no model"), Err(Error::NotOnnx(_))));
     assert!(matches!(read(&[0xff; 64]), Err(Error::NotOnnx(_))));
     let good = read(&fixture("resnet.onnx")).unwrap();
     let broken = |change: &dyn Fn(&mut ModelProto)| {
@@ -56,14 +53,8 @@ fn bad_files_have_their_own_errors() {
     };
     let too_new = broken(&|m| m.opset_import[0].version = 99);
     assert!(too_new.to_string().contains("opset 99"), "{too_new}");
-    assert!(matches!(
-        broken(&|m| m.opset_import[0].version = 7),
-        Error::TooOld { .. }
-    ));
-    assert!(matches!(
-        broken(&|m| m.ir_version = 99),
-        Error::TooNew { .. }
-    ));
+    assert!(matches!(broken(&|m| m.opset_import[0].version = 7), Error::TooOld { .. }));
+    assert!(matches!(broken(&|m| m.ir_version = 99), Error::TooNew { .. }));
     assert!(matches!(broken(&|m| m.graph = None), Error::NotOnnx(_)));
     let external = broken(&|m| {
         let tensor = &mut m.graph.as_mut().unwrap().initializer[0];
@@ -100,27 +91,18 @@ fn a_cut_keeps_what_is_needed_and_nothing_else() {
     let (old, new) = (graph(&model).unwrap(), graph(&part).unwrap());
     assert!(new.node.len() * 3 < old.node.len());
     for tensor in &new.initializer {
-        assert!(
-            new.node.iter().any(|n| n.input.contains(&tensor.name)),
-            "{}",
-            tensor.name
-        );
+        assert!(new.node.iter().any(|n| n.input.contains(&tensor.name)), "{}", tensor.name);
     }
     let shapes = shapes::infer(&part, &[("input", &[2, 3, 64, 64])]).unwrap();
     assert_eq!(shapes.shape(tap), Some(&[2, 8, 16, 16][..]));
     assert!(count(&part, &shapes).unwrap().macs.unwrap() > 0);
-    assert!(matches!(
-        cut(&model, &["nowhere"]),
-        Err(Error::MissingTensor { .. })
-    ));
+    assert!(matches!(cut(&model, &["nowhere"]), Err(Error::MissingTensor { .. })));
 }
 
 #[test]
 fn other_sizes_than_the_exported_one_contradict_the_graph() {
     let model = read(&fixture("vit.onnx")).unwrap();
-    let error = shapes::infer(&model, &[("input", &[1, 3, 96, 96])])
-        .err()
-        .unwrap();
+    let error = shapes::infer(&model, &[("input", &[1, 3, 96, 96])]).err().unwrap();
     assert!(matches!(error, Error::Shape { .. }), "{error}");
 }
 

@@ -17,9 +17,7 @@ pub fn check_complete(bytes: &[u8]) -> Result<()> {
             },
         }
     }
-    Err(Error::Damaged(
-        "cut short, its end marker is missing".into(),
-    ))
+    Err(Error::Damaged("cut short, its end marker is missing".into()))
 }
 
 /// The byte after the next run of 0xff; `at` moves behind it.

@@ -151,11 +151,7 @@ fn from_decoder(mut decoder: impl ImageDecoder) -> Result<Picture> {
 
 fn from_rgb(image: RgbImage) -> Picture {
     let (width, height) = image.dimensions();
-    Picture {
-        width,
-        height,
-        rgb: image.into_raw(),
-    }
+    Picture { width, height, rgb: image.into_raw() }
 }
 
 #[cfg(test)]

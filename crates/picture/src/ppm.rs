@@ -26,15 +26,9 @@ pub fn decode(bytes: &[u8]) -> Result<Picture> {
     let wanted = width as usize * height as usize * 3;
     if pixels.len() != wanted {
         let found = pixels.len();
-        return Err(Error::Damaged(format!(
-            "{found} bytes of pixels, not {wanted}"
-        )));
+        return Err(Error::Damaged(format!("{found} bytes of pixels, not {wanted}")));
     }
-    Ok(Picture {
-        width,
-        height,
-        rgb: pixels.to_vec(),
-    })
+    Ok(Picture { width, height, rgb: pixels.to_vec() })
 }
 
 /// The number after white space and comments from `at` on, and where it ends.
@@ -50,15 +44,10 @@ fn number(header: &[u8], mut at: usize) -> Result<(u32, usize)> {
             _ => break,
         }
     }
-    let digits = header[at..]
-        .iter()
-        .take_while(|b| b.is_ascii_digit())
-        .count();
+    let digits = header[at..].iter().take_while(|b| b.is_ascii_digit()).count();
     let text = std::str::from_utf8(&header[at..at + digits]).unwrap_or_default();
     match text.parse() {
         Ok(value) if at > start => Ok((value, at + digits)),
-        _ => Err(Error::Damaged(
-            "its header is not `P6 width height 255`".into(),
-        )),
+        _ => Err(Error::Damaged("its header is not `P6 width height 255`".into())),
     }
 }

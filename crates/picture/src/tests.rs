@@ -11,22 +11,14 @@ fn small() -> Picture {
 
 fn png_of(image: impl Into<DynamicImage>) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
-    image
-        .into()
-        .write_to(&mut bytes, image::ImageFormat::Png)
-        .unwrap();
+    image.into().write_to(&mut bytes, image::ImageFormat::Png).unwrap();
     bytes.into_inner()
 }
 
 fn jpeg_of(picture: &Picture) -> Vec<u8> {
     let mut bytes = Vec::new();
     JpegEncoder::new_with_quality(&mut bytes, 90)
-        .write_image(
-            picture.rgb(),
-            picture.width(),
-            picture.height(),
-            ExtendedColorType::Rgb8,
-        )
+        .write_image(picture.rgb(), picture.width(), picture.height(), ExtendedColorType::Rgb8)
         .unwrap();
     bytes
 }
@@ -36,14 +28,7 @@ fn turned(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     let mut exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
     exif.extend_from_slice(&[orientation, 0, 0, 0, 0, 0, 0, 0]);
     let length = (exif.len() + 2) as u16;
-    [
-        &jpeg[..2],
-        &[0xff, 0xe1],
-        &length.to_be_bytes(),
-        &exif,
-        &jpeg[2..],
-    ]
-    .concat()
+    [&jpeg[..2], &[0xff, 0xe1], &length.to_be_bytes(), &exif, &jpeg[2..]].concat()
 }
 
 fn reason(bytes: &[u8]) -> String {
@@ -113,18 +98,9 @@ fn other_formats_are_named() {
 #[test]
 fn odd_but_valid_pngs_become_rgb() {
     let rgb = |png: Vec<u8>| Picture::decode(&png).unwrap().into_rgb();
-    assert_eq!(
-        rgb(png_of(ImageBuffer::from_pixel(1, 1, Luma([7u8])))),
-        [7, 7, 7]
-    );
-    assert_eq!(
-        rgb(png_of(ImageBuffer::from_pixel(1, 1, LumaA([7u8, 0])))),
-        [7, 7, 7]
-    );
-    assert_eq!(
-        rgb(png_of(ImageBuffer::from_pixel(1, 1, Rgba([1u8, 2, 3, 0])))),
-        [1, 2, 3]
-    );
+    assert_eq!(rgb(png_of(ImageBuffer::from_pixel(1, 1, Luma([7u8])))), [7, 7, 7]);
+    assert_eq!(rgb(png_of(ImageBuffer::from_pixel(1, 1, LumaA([7u8, 0])))), [7, 7, 7]);
+    assert_eq!(rgb(png_of(ImageBuffer::from_pixel(1, 1, Rgba([1u8, 2, 3, 0])))), [1, 2, 3]);
     let deep = ImageBuffer::from_pixel(1, 1, Rgb([0u16, 0x0101, 0xffff]));
     assert_eq!(rgb(png_of(deep)), [0, 1, 255]);
 }

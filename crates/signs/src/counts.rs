@@ -75,14 +75,8 @@ mod tests {
 
     #[test]
     fn sets_are_recognised_by_their_counts() {
-        assert_eq!(
-            TrainingSet::recognise(&FINAL_TRAIN),
-            Some(TrainingSet::Final)
-        );
-        assert_eq!(
-            TrainingSet::recognise(&IJCNN_TRAIN),
-            Some(TrainingSet::Ijcnn)
-        );
+        assert_eq!(TrainingSet::recognise(&FINAL_TRAIN), Some(TrainingSet::Final));
+        assert_eq!(TrainingSet::recognise(&IJCNN_TRAIN), Some(TrainingSet::Ijcnn));
         assert_eq!(TrainingSet::recognise(&FINAL_TRAIN[..42]), None);
     }
 }

@@ -31,9 +31,8 @@ pub const DELIMITER: u8 = b';';
 /// End of the tables' lines.
 pub const LINE_END: &str = "\r\n";
 /// Columns of a table without classes ([`TEST_CSV`]).
-pub const COLUMNS: [&str; 7] = [
-    "Filename", "Width", "Height", "Roi.X1", "Roi.Y1", "Roi.X2", "Roi.Y2",
-];
+pub const COLUMNS: [&str; 7] =
+    ["Filename", "Width", "Height", "Roi.X1", "Roi.Y1", "Roi.X2", "Roi.Y2"];
 /// The column that tables with classes add at the end.
 pub const CLASS_COLUMN: &str = "ClassId";
 
@@ -66,11 +65,7 @@ pub fn parse_frame_name(name: &str) -> Option<(u32, u32)> {
 /// Path of a training frame from the data set's root.
 #[must_use]
 pub fn train_image(class: u8, track: u32, frame: u32) -> String {
-    format!(
-        "{TRAIN_DIR}/{}/{}",
-        class_dir(class),
-        frame_name(track, frame)
-    )
+    format!("{TRAIN_DIR}/{}/{}", class_dir(class), frame_name(track, frame))
 }
 
 /// Path of a class's training table from the data set's root.
@@ -103,14 +98,8 @@ mod tests {
 
     #[test]
     fn paths_are_the_official_ones() {
-        assert_eq!(
-            train_image(7, 2, 29),
-            "GTSRB/Final_Training/Images/00007/00002_00029.ppm"
-        );
-        assert_eq!(
-            train_csv(42),
-            "GTSRB/Final_Training/Images/00042/GT-00042.csv"
-        );
+        assert_eq!(train_image(7, 2, 29), "GTSRB/Final_Training/Images/00007/00002_00029.ppm");
+        assert_eq!(train_csv(42), "GTSRB/Final_Training/Images/00042/GT-00042.csv");
         assert_eq!(test_image(12_629), "GTSRB/Final_Test/Images/12629.ppm");
         assert!(TEST_CSV.starts_with(TEST_DIR));
     }
@@ -118,13 +107,7 @@ mod tests {
     #[test]
     fn frame_names_read_back_and_others_do_not() {
         assert_eq!(parse_frame_name(&frame_name(6, 29)), Some((6, 29)));
-        for name in [
-            "00001.ppm",
-            "00001_00002.png",
-            "1_2.ppm",
-            "0000+_00001.ppm",
-            "00001_00002",
-        ] {
+        for name in ["00001.ppm", "00001_00002.png", "1_2.ppm", "0000+_00001.ppm", "00001_00002"] {
             assert_eq!(parse_frame_name(name), None, "{name}");
         }
     }

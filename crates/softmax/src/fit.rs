@@ -21,12 +21,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            tolerance: 0.0,
-            gradient: 1e-6,
-            max_iterations: 1000,
-            history: 10,
-        }
+        Self { tolerance: 0.0, gradient: 1e-6, max_iterations: 1000, history: 10 }
     }
 }
 
@@ -83,11 +78,7 @@ pub fn fit(
     mut observe: impl FnMut(&Step<'_>) -> bool,
 ) -> Fit {
     let shape = (samples.classes(), samples.features());
-    assert_eq!(
-        start.weights.dim(),
-        shape,
-        "the start has another shape than the samples"
-    );
+    assert_eq!(start.weights.dim(), shape, "the start has another shape than the samples");
     let mut objective = Objective::new(samples, lambda);
     let mut gradient = vec![0.0; objective.parameters()];
     let zeros = vec![0.0; objective.parameters()];
@@ -104,14 +95,7 @@ pub fn fit(
         Objective::flatten(start),
         &limits,
         |at, gradient| objective.evaluate(at, gradient),
-        |iteration, point| {
-            observe(&Step {
-                iteration,
-                objective: point.value,
-                point,
-                shape,
-            })
-        },
+        |iteration, point| observe(&Step { iteration, objective: point.value, point, shape }),
     );
     Fit {
         model: Objective::unflatten(&minimum.point.at, shape),

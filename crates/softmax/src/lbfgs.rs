@@ -62,11 +62,7 @@ pub(crate) fn minimize(
         evaluations += 1;
         let mut gradient = vec![0.0; at.len()];
         let value = evaluate(&at, &mut gradient);
-        Point {
-            at,
-            value,
-            gradient,
-        }
+        Point { at, value, gradient }
     };
     let mut point = measure(start);
     let mut curve = vec![point.value];
@@ -92,23 +88,14 @@ pub(crate) fn minimize(
             None => break Stop::Precision,
         }
     };
-    Minimum {
-        iterations: curve.len() - 1,
-        point,
-        evaluations,
-        stop,
-        curve,
-    }
+    Minimum { iterations: curve.len() - 1, point, evaluations, stop, curve }
 }
 
 fn finished(point: &Point, curve: &[f64], limits: &Limits) -> Option<Stop> {
     if norm(&point.gradient) <= limits.gradient {
         return Some(Stop::Gradient);
     }
-    let before = curve
-        .len()
-        .checked_sub(WINDOW + 1)
-        .map(|index| curve[index]);
+    let before = curve.len().checked_sub(WINDOW + 1).map(|index| curve[index]);
     if before.is_some_and(|before| before - point.value <= limits.decrease * point.value.abs()) {
         return Some(Stop::Decrease);
     }
@@ -129,10 +116,7 @@ struct Pair {
 
 impl Memory {
     fn new(capacity: usize) -> Self {
-        Self {
-            capacity,
-            pairs: VecDeque::with_capacity(capacity),
-        }
+        Self { capacity, pairs: VecDeque::with_capacity(capacity) }
     }
 
     /// Minus the inverse Hessian's estimate times the gradient (the two-loop recursion).
@@ -159,26 +143,13 @@ impl Memory {
 
     /// Without curvature the first trial step has length 1 at most; with it the step is 1.
     fn first_step(&self, gradient: &[f64]) -> f64 {
-        if self.pairs.is_empty() {
-            norm(gradient).recip().min(1.0)
-        } else {
-            1.0
-        }
+        if self.pairs.is_empty() { norm(gradient).recip().min(1.0) } else { 1.0 }
     }
 
     fn push(&mut self, from: &Point, to: &Point) {
-        let step: Vec<f64> = to
-            .at
-            .iter()
-            .zip(&from.at)
-            .map(|(to, from)| to - from)
-            .collect();
-        let change: Vec<f64> = to
-            .gradient
-            .iter()
-            .zip(&from.gradient)
-            .map(|(to, from)| to - from)
-            .collect();
+        let step: Vec<f64> = to.at.iter().zip(&from.at).map(|(to, from)| to - from).collect();
+        let change: Vec<f64> =
+            to.gradient.iter().zip(&from.gradient).map(|(to, from)| to - from).collect();
         let curvature = dot(&step, &change);
         // The Wolfe conditions promise a positive curvature, rounding doesn't.
         if curvature <= f64::EPSILON * dot(&change, &change).sqrt() * dot(&step, &step).sqrt() {
@@ -187,11 +158,7 @@ impl Memory {
         if self.pairs.len() == self.capacity {
             self.pairs.pop_front();
         }
-        self.pairs.push_back(Pair {
-            step,
-            change,
-            rho: curvature.recip(),
-        });
+        self.pairs.push_back(Pair { step, change, rho: curvature.recip() });
     }
 }
 
@@ -215,9 +182,7 @@ pub(crate) fn norm(a: &[f64]) -> f64 {
 }
 
 fn add_scaled(to: &mut [f64], scale: f64, from: &[f64]) {
-    to.iter_mut()
-        .zip(from)
-        .for_each(|(to, from)| *to += scale * from);
+    to.iter_mut().zip(from).for_each(|(to, from)| *to += scale * from);
 }
 
 #[cfg(test)]
@@ -225,12 +190,7 @@ fn add_scaled(to: &mut [f64], scale: f64, from: &[f64]) {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits {
-        gradient: 1e-8,
-        decrease: 0.0,
-        iterations: 200,
-        history: 5,
-    };
+    const LIMITS: Limits = Limits { gradient: 1e-8, decrease: 0.0, iterations: 200, history: 5 };
 
     fn rosenbrock(at: &[f64], gradient: &mut [f64]) -> f64 {
         let (x, y) = (at[0], at[1]);
@@ -268,29 +228,11 @@ mod tests {
     #[test]
     fn each_reason_to_stop_is_told() {
         let run = |limits: Limits, patience: usize| {
-            minimize(vec![-1.2, 1.0], &limits, rosenbrock, |iteration, _| {
-                iteration < patience
-            })
+            minimize(vec![-1.2, 1.0], &limits, rosenbrock, |iteration, _| iteration < patience)
         };
-        let few = run(
-            Limits {
-                iterations: 3,
-                ..LIMITS
-            },
-            99,
-        );
+        let few = run(Limits { iterations: 3, ..LIMITS }, 99);
         assert_eq!((few.stop, few.iterations), (Stop::Iterations, 3));
-        assert_eq!(
-            run(
-                Limits {
-                    decrease: 0.9,
-                    ..LIMITS
-                },
-                99
-            )
-            .stop,
-            Stop::Decrease
-        );
+        assert_eq!(run(Limits { decrease: 0.9, ..LIMITS }, 99).stop, Stop::Decrease);
         let asked = run(LIMITS, 4);
         assert_eq!((asked.stop, asked.iterations), (Stop::Asked, 4));
         // A slope that promises a fall that never comes.
@@ -298,18 +240,12 @@ mod tests {
             gradient[0] = 1.0;
             0.0
         };
-        assert_eq!(
-            minimize(vec![0.0], &LIMITS, lie, |_, _| true).stop,
-            Stop::Precision
-        );
+        assert_eq!(minimize(vec![0.0], &LIMITS, lie, |_, _| true).stop, Stop::Precision);
     }
 
     #[test]
     fn dot_products_include_the_rest() {
         let numbers: Vec<f64> = (0..19).map(f64::from).collect();
-        assert_eq!(
-            dot(&numbers, &numbers),
-            (0..19).map(|n| f64::from(n * n)).sum::<f64>()
-        );
+        assert_eq!(dot(&numbers, &numbers), (0..19).map(|n| f64::from(n * n)).sum::<f64>());
     }
 }

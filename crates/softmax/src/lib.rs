@@ -23,10 +23,7 @@
 //! # Ok::<(), softmax::Error>(())
 //! ```
 
-#![expect(
-    clippy::needless_pass_by_value,
-    reason = "views are references already"
-)]
+#![expect(clippy::needless_pass_by_value, reason = "views are references already")]
 
 mod error;
 mod fit;

@@ -49,13 +49,7 @@ pub(crate) fn search(
     if slope.is_nan() || slope >= 0.0 {
         return None;
     }
-    let mut line = Line {
-        start,
-        slope,
-        direction,
-        measure,
-        left: EVALUATIONS,
-    };
+    let mut line = Line { start, slope, direction, measure, left: EVALUATIONS };
     line.bracket(first_step).map(|trial| trial.point)
 }
 
@@ -64,11 +58,7 @@ impl<F: FnMut(Vec<f64>) -> Point> Line<'_, F> {
         self.left = self.left.checked_sub(1)?;
         let along = self.start.at.iter().zip(self.direction);
         let point = (self.measure)(along.map(|(at, direction)| at + step * direction).collect());
-        Some(Trial {
-            step,
-            slope: dot(&point.gradient, self.direction),
-            point,
-        })
+        Some(Trial { step, slope: dot(&point.gradient, self.direction), point })
     }
 
     /// Enough decrease (first Wolfe condition)? NaN and infinite values have none.
@@ -84,11 +74,7 @@ impl<F: FnMut(Vec<f64>) -> Point> Line<'_, F> {
 
     /// Algorithm 3.5: widens the step until an interval holds a good one.
     fn bracket(&mut self, first_step: f64) -> Option<Trial> {
-        let mut last = Trial {
-            step: 0.0,
-            slope: self.slope,
-            point: self.start.clone(),
-        };
+        let mut last = Trial { step: 0.0, slope: self.slope, point: self.start.clone() };
         let mut trial = self.trial(first_step)?;
         loop {
             if !self.decreases(&trial) || (last.step > 0.0 && !is_below(&trial, &last)) {
@@ -157,11 +143,7 @@ mod tests {
     fn on(function: impl Fn(f64) -> (f64, f64)) -> impl FnMut(Vec<f64>) -> Point {
         move |at| {
             let (value, slope) = function(at[0]);
-            Point {
-                at,
-                value,
-                gradient: vec![slope],
-            }
+            Point { at, value, gradient: vec![slope] }
         }
     }
 
@@ -188,11 +170,7 @@ mod tests {
         let trial = |x: f64| Trial {
             step: x,
             slope: 2.0 * (x - 3.0),
-            point: Point {
-                at: vec![],
-                value: (x - 3.0).powi(2),
-                gradient: vec![],
-            },
+            point: Point { at: vec![], value: (x - 3.0).powi(2), gradient: vec![] },
         };
         assert!((cubic_minimum(&trial(0.0), &trial(10.0)) - 3.0).abs() < 1e-12);
         assert!((cubic_minimum(&trial(10.0), &trial(0.0)) - 3.0).abs() < 1e-12);

@@ -30,10 +30,7 @@ impl Model {
     /// All weights and biases 0: the usual start of a fit.
     #[must_use]
     pub fn zeros(classes: usize, features: usize) -> Self {
-        Self {
-            weights: Array2::zeros((classes, features)),
-            bias: Array1::zeros(classes),
-        }
+        Self { weights: Array2::zeros((classes, features)), bias: Array1::zeros(classes) }
     }
 
     /// Logits [rows, classes] of `x` [rows, features].
@@ -69,16 +66,11 @@ pub fn score(logits: ArrayView2<'_, f32>, labels: &[usize]) -> Score {
         let (best, max) = row
             .iter()
             .enumerate()
-            .fold((0, f32::NEG_INFINITY), |best, (k, &z)| {
-                if z > best.1 { (k, z) } else { best }
-            });
+            .fold((0, f32::NEG_INFINITY), |best, (k, &z)| if z > best.1 { (k, z) } else { best });
         let sum: f64 = row.iter().map(|&z| f64::from(z - max).exp()).sum();
         loss += sum.ln() - f64::from(row[label] - max);
         right += usize::from(best == label);
     }
     let rows = labels.len().max(1) as f64;
-    Score {
-        loss: loss / rows,
-        top1: right as f64 / rows,
-    }
+    Score { loss: loss / rows, top1: right as f64 / rows }
 }

@@ -55,9 +55,7 @@ impl<'a> Objective<'a> {
             lambda,
             weights: Array2::zeros((features, classes)),
             bias: vec![0.0; classes],
-            partials: (0..samples.rows().div_ceil(CHUNK_ROWS))
-                .map(|_| partial())
-                .collect(),
+            partials: (0..samples.rows().div_ceil(CHUNK_ROWS)).map(|_| partial()).collect(),
         }
     }
 
@@ -73,14 +71,8 @@ impl<'a> Objective<'a> {
     /// If `at` or `gradient` hasn't [`Self::parameters`] elements.
     pub fn evaluate(&mut self, at: &[f64], gradient: &mut [f64]) -> f64 {
         let (weights, bias) = at.split_at(self.weights.len());
-        self.weights
-            .iter_mut()
-            .zip(weights)
-            .for_each(|(to, &from)| *to = from as f32);
-        self.bias
-            .iter_mut()
-            .zip(bias)
-            .for_each(|(to, &from)| *to = from as f32);
+        self.weights.iter_mut().zip(weights).for_each(|(to, &from)| *to = from as f32);
+        self.bias.iter_mut().zip(bias).for_each(|(to, &from)| *to = from as f32);
 
         let (x, y) = (self.samples.x, self.samples.y);
         let (w, b) = (self.weights.view(), self.bias.as_slice());
@@ -100,44 +92,26 @@ impl<'a> Objective<'a> {
         let scale = (self.samples.rows() as f64).recip();
         let (to_weights, to_bias) = gradient.split_at_mut(weights.len());
         for (class, to) in to_bias.iter_mut().enumerate() {
-            *to = scale
-                * self
-                    .partials
-                    .iter()
-                    .map(|partial| partial.bias[class])
-                    .sum::<f64>();
+            *to = scale * self.partials.iter().map(|partial| partial.bias[class]).sum::<f64>();
         }
-        to_weights
-            .par_chunks_mut(REDUCE_ELEMENTS)
-            .enumerate()
-            .for_each(|(index, to)| {
-                let start = index * REDUCE_ELEMENTS;
-                to.fill(0.0);
-                for from in self
-                    .partials
-                    .iter()
-                    .filter_map(|partial| partial.weights.as_slice())
-                {
-                    for (to, &from) in to.iter_mut().zip(&from[start..]) {
-                        *to += f64::from(from);
-                    }
+        to_weights.par_chunks_mut(REDUCE_ELEMENTS).enumerate().for_each(|(index, to)| {
+            let start = index * REDUCE_ELEMENTS;
+            to.fill(0.0);
+            for from in self.partials.iter().filter_map(|partial| partial.weights.as_slice()) {
+                for (to, &from) in to.iter_mut().zip(&from[start..]) {
+                    *to += f64::from(from);
                 }
-                for (to, &weight) in to.iter_mut().zip(&weights[start..]) {
-                    *to = *to * scale + self.lambda * weight;
-                }
-            });
+            }
+            for (to, &weight) in to.iter_mut().zip(&weights[start..]) {
+                *to = *to * scale + self.lambda * weight;
+            }
+        });
     }
 
     /// The parameter vector of `model`.
     #[must_use]
     pub fn flatten(model: &Model) -> Vec<f64> {
-        model
-            .weights
-            .t()
-            .iter()
-            .chain(&model.bias)
-            .map(|&value| f64::from(value))
-            .collect()
+        model.weights.t().iter().chain(&model.bias).map(|&value| f64::from(value)).collect()
     }
 
     /// The model of a parameter vector, rounded to f32. `shape` is (classes, features).
@@ -161,20 +135,15 @@ impl Partial {
         self.loss = 0.0;
         self.bias.fill(0.0);
         let mut buffer = Array2::zeros((BLOCK_ROWS.min(y.len()), b.len()));
-        for (index, (x, y)) in x
-            .axis_chunks_iter(Axis(0), BLOCK_ROWS)
-            .zip(y.chunks(BLOCK_ROWS))
-            .enumerate()
+        for (index, (x, y)) in
+            x.axis_chunks_iter(Axis(0), BLOCK_ROWS).zip(y.chunks(BLOCK_ROWS)).enumerate()
         {
             let mut z = buffer.slice_axis_mut(Axis(0), Slice::from(..y.len()));
             general_mat_mul(1.0, &x, &w, 0.0, &mut z);
             for (mut z, &label) in z.rows_mut().into_iter().zip(y) {
                 z.iter_mut().zip(b).for_each(|(z, b)| *z += b);
                 self.loss += residual(&mut z, label);
-                self.bias
-                    .iter_mut()
-                    .zip(&z)
-                    .for_each(|(sum, &r)| *sum += f64::from(r));
+                self.bias.iter_mut().zip(&z).for_each(|(sum, &r)| *sum += f64::from(r));
             }
             // The first block overwrites what the last evaluation left.
             let keep = if index == 0 { 0.0 } else { 1.0 };
@@ -231,10 +200,8 @@ mod tests {
 
     #[test]
     fn models_survive_flattening() {
-        let model = Model {
-            weights: array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]],
-            bias: array![7.0, 8.0],
-        };
+        let model =
+            Model { weights: array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], bias: array![7.0, 8.0] };
         let flat = Objective::flatten(&model);
         assert_eq!(flat, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0, 7.0, 8.0]);
         assert_eq!(Objective::unflatten(&flat, (2, 3)), model);
@@ -282,9 +249,7 @@ mod tests {
     /// Numbers in -1..1 (a linear congruential generator; quality doesn't matter here).
     fn numbers(mut state: u64) -> impl FnMut() -> f64 {
         move || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
         }
     }

@@ -25,24 +25,13 @@ impl<'a> Samples<'a> {
             return Err(Error::Empty { rows, columns });
         }
         if rows != y.len() {
-            return Err(Error::Labels {
-                rows,
-                labels: y.len(),
-            });
+            return Err(Error::Labels { rows, labels: y.len() });
         }
         if let Some((row, &label)) = y.iter().enumerate().find(|&(_, &label)| label >= classes) {
-            return Err(Error::Label {
-                row,
-                label,
-                classes,
-            });
+            return Err(Error::Label { row, label, classes });
         }
         match first_not_finite(x) {
-            Some((row, column)) => Err(Error::NotFinite {
-                row,
-                column,
-                value: x[[row, column]],
-            }),
+            Some((row, column)) => Err(Error::NotFinite { row, column, value: x[[row, column]] }),
             None => Ok(Self { x, y, classes }),
         }
     }

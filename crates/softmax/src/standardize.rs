@@ -24,36 +24,23 @@ impl Standardization {
         let rows = x.nrows().max(1) as f64;
         let mean = sum_rows(x, |_, value| value) / rows;
         let square = sum_rows(x, |column, value| (value - mean[column]).powi(2)) / rows;
-        let scale = Zip::from(&square)
-            .and(&mean)
-            .map_collect(|&variance, &mean| {
-                // What rounding makes of a constant feature is below its own precision.
-                let noise = mean.abs() * f64::from(f32::EPSILON);
-                let scale = variance.sqrt();
-                if scale > noise && scale > f64::from(f32::MIN_POSITIVE) {
-                    scale as f32
-                } else {
-                    1.0
-                }
-            });
-        Self {
-            mean: mean.mapv(|value| value as f32),
-            scale,
-        }
+        let scale = Zip::from(&square).and(&mean).map_collect(|&variance, &mean| {
+            // What rounding makes of a constant feature is below its own precision.
+            let noise = mean.abs() * f64::from(f32::EPSILON);
+            let scale = variance.sqrt();
+            if scale > noise && scale > f64::from(f32::MIN_POSITIVE) { scale as f32 } else { 1.0 }
+        });
+        Self { mean: mean.mapv(|value| value as f32), scale }
     }
 
     /// Replaces `x` by `(x - mean) / scale`, in place.
     pub fn apply(&self, mut x: ArrayViewMut2<'_, f32>) {
         let inverse = self.scale.mapv(f32::recip);
-        x.axis_iter_mut(Axis(0))
-            .into_par_iter()
-            .for_each(|mut row| {
-                Zip::from(&mut row).and(&self.mean).and(&inverse).for_each(
-                    |value, mean, inverse| {
-                        *value = (*value - mean) * inverse;
-                    },
-                );
+        x.axis_iter_mut(Axis(0)).into_par_iter().for_each(|mut row| {
+            Zip::from(&mut row).and(&self.mean).and(&inverse).for_each(|value, mean, inverse| {
+                *value = (*value - mean) * inverse;
             });
+        });
     }
 
     /// The model of raw features that equals `model` on standardised ones:
@@ -84,9 +71,7 @@ fn sum_rows(x: ArrayView2<'_, f32>, term: impl Fn(usize, f64) -> f64 + Sync) -> 
             sum
         })
         .collect();
-    blocks
-        .iter()
-        .fold(Array1::zeros(x.ncols()), |sum, block| sum + block)
+    blocks.iter().fold(Array1::zeros(x.ncols()), |sum, block| sum + block)
 }
 
 #[cfg(test)]
@@ -98,11 +83,7 @@ mod tests {
 
     #[test]
     fn standardised_columns_have_mean_0_and_deviation_1() {
-        let mut x = array![
-            [1.0_f32, 5.0, 1e6],
-            [2.0, 5.0, 1e6 + 1.0],
-            [6.0, 5.0, 1e6 + 2.0]
-        ];
+        let mut x = array![[1.0_f32, 5.0, 1e6], [2.0, 5.0, 1e6 + 1.0], [6.0, 5.0, 1e6 + 2.0]];
         let standardization = Standardization::fit(x.view());
         assert_eq!(standardization.mean, array![3.0, 5.0, 1e6 + 1.0]);
         assert_eq!(standardization.scale[1], 1.0);
@@ -121,10 +102,7 @@ mod tests {
         let standardization = Standardization::fit(raw.view());
         let mut x = raw.clone();
         standardization.apply(x.view_mut());
-        let model = Model {
-            weights: array![[1.0, -2.0], [0.5, 3.0]],
-            bias: array![0.1, -0.2],
-        };
+        let model = Model { weights: array![[1.0, -2.0], [0.5, 3.0]], bias: array![0.1, -0.2] };
         let folded = standardization.fold(&model);
         let difference = folded.logits(raw.view()) - model.logits(x.view());
         assert!(difference.iter().all(|value| value.abs() < 1e-5));

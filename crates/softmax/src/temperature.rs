@@ -26,11 +26,7 @@ pub fn fit_temperature(logits: ArrayView2<'_, f32>, labels: &[usize]) -> f64 {
             low = inverse;
         }
         let newton = inverse - slope / curvature;
-        let next = if newton > low && newton < high {
-            newton
-        } else {
-            f64::midpoint(low, high)
-        };
+        let next = if newton > low && newton < high { newton } else { f64::midpoint(low, high) };
         if (next - inverse).abs() <= 1e-9 * inverse {
             break;
         }
@@ -75,10 +71,7 @@ mod tests {
             Array2::from_shape_fn((10, 2), |(_, class)| if class == 0 { 6.0 } else { 0.0 });
         let labels: Vec<usize> = (0..10).map(|row| usize::from(row >= 8)).collect();
         let temperature = fit_temperature(logits.view(), &labels);
-        assert!(
-            (temperature - 6.0 / 4.0_f64.ln()).abs() < 1e-6,
-            "{temperature}"
-        );
+        assert!((temperature - 6.0 / 4.0_f64.ln()).abs() < 1e-6, "{temperature}");
     }
 
     #[test]

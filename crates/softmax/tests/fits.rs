@@ -8,9 +8,7 @@ use softmax::{Error, Model, Options, Samples, Standardization, Stop, fit};
 /// Numbers in -1..1 (a linear congruential generator; quality doesn't matter here).
 fn numbers(mut state: u64) -> impl FnMut() -> f32 {
     move || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695);
         ((state >> 40) as f32) / (1 << 23) as f32 - 1.0
     }
 }
@@ -32,19 +30,14 @@ fn clusters(
 }
 
 fn options(gradient: f64) -> Options {
-    Options {
-        gradient,
-        ..Options::default()
-    }
+    Options { gradient, ..Options::default() }
 }
 
 #[test]
 fn separable_data_converges_and_is_separated() {
     let (x, y) = clusters(300, 10, 4, 0.3);
     let samples = Samples::new(x.view(), &y, 4).unwrap();
-    let fit = fit(&samples, 1e-6, &Model::zeros(4, 10), &options(1e-5), |_| {
-        true
-    });
+    let fit = fit(&samples, 1e-6, &Model::zeros(4, 10), &options(1e-5), |_| true);
     assert_eq!(fit.stop, Stop::Gradient);
     assert!(fit.gradient_norm <= 1e-5);
     assert_eq!(fit.model.score(&samples).top1, 1.0);
@@ -56,13 +49,7 @@ fn separable_data_converges_and_is_separated() {
 fn fewer_rows_than_features_converges() {
     let (x, y) = clusters(20, 100, 3, 1.0);
     let samples = Samples::new(x.view(), &y, 3).unwrap();
-    let fit = fit(
-        &samples,
-        1e-2,
-        &Model::zeros(3, 100),
-        &options(1e-5),
-        |_| true,
-    );
+    let fit = fit(&samples, 1e-2, &Model::zeros(3, 100), &options(1e-5), |_| true);
     assert_eq!(fit.stop, Stop::Gradient);
 }
 
@@ -71,20 +58,11 @@ fn duplicated_columns_share_their_weight() {
     let (x, y) = clusters(200, 3, 3, 1.5);
     let twice = concatenate![Axis(1), x, x];
     let samples = Samples::new(twice.view(), &y, 3).unwrap();
-    let fit = fit(&samples, 1e-3, &Model::zeros(3, 6), &options(1e-6), |_| {
-        true
-    });
-    let (first, second) = (
-        fit.model.weights.slice_axis(Axis(1), (..3).into()),
-        &fit.model.weights,
-    );
+    let fit = fit(&samples, 1e-3, &Model::zeros(3, 6), &options(1e-6), |_| true);
+    let (first, second) = (fit.model.weights.slice_axis(Axis(1), (..3).into()), &fit.model.weights);
     let second = second.slice_axis(Axis(1), (3..).into());
     assert_eq!(fit.stop, Stop::Gradient);
-    assert!(
-        (&first - &second)
-            .iter()
-            .all(|difference| difference.abs() < 1e-5)
-    );
+    assert!((&first - &second).iter().all(|difference| difference.abs() < 1e-5));
 }
 
 /// Two classes with one feature: logit difference = w x + b with w₁ = -w₀, the textbook's
@@ -96,13 +74,7 @@ fn two_classes_are_logistic_regression() {
     let y = [0, 0, 0, 1, 1, 1];
     let lambda = 0.1;
     let samples = Samples::new(x.view(), &y, 2).unwrap();
-    let fit = fit(
-        &samples,
-        lambda,
-        &Model::zeros(2, 1),
-        &options(1e-7),
-        |_| true,
-    );
+    let fit = fit(&samples, lambda, &Model::zeros(2, 1), &options(1e-7), |_| true);
     let weights = fit.model.weights.column(0);
     assert!((weights[0] + weights[1]).abs() < 1e-6);
     let w = f64::from(weights[1] - weights[0]);
@@ -127,9 +99,7 @@ fn a_start_with_logits_of_1000_recovers() {
     start.weights.mapv_inplace(|_| 2000.0 * random());
     assert!(start.logits(x.view()).iter().any(|z| z.abs() > 1000.0));
     let far = fit(&samples, 1e-2, &start, &options(1e-6), |_| true);
-    let near = fit(&samples, 1e-2, &Model::zeros(3, 5), &options(1e-6), |_| {
-        true
-    });
+    let near = fit(&samples, 1e-2, &Model::zeros(3, 5), &options(1e-6), |_| true);
     assert!((far.objective - near.objective).abs() < 1e-6 * near.objective);
 }
 
@@ -137,18 +107,13 @@ fn a_start_with_logits_of_1000_recovers() {
 fn thread_counts_do_not_change_a_bit() {
     let (raw, y) = clusters(5000, 30, 5, 2.0);
     let on = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .unwrap();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let mut x = raw.clone();
             let standardization = Standardization::fit(x.view());
             standardization.apply(x.view_mut());
             let samples = Samples::new(x.view(), &y, 5).unwrap();
-            let fit = fit(&samples, 1e-4, &Model::zeros(5, 30), &options(1e-4), |_| {
-                true
-            });
+            let fit = fit(&samples, 1e-4, &Model::zeros(5, 30), &options(1e-4), |_| true);
             let model = standardization.fold(&fit.model);
             (model.logits(raw.view()), model, fit.curve)
         })
@@ -161,9 +126,7 @@ fn thread_counts_do_not_change_a_bit() {
 fn a_warm_start_is_shorter_and_ends_in_the_same_place() {
     let (x, y) = clusters(500, 20, 4, 2.0);
     let samples = Samples::new(x.view(), &y, 4).unwrap();
-    let cold = fit(&samples, 1e-3, &Model::zeros(4, 20), &options(1e-5), |_| {
-        true
-    });
+    let cold = fit(&samples, 1e-3, &Model::zeros(4, 20), &options(1e-5), |_| true);
     let warm = fit(&samples, 1e-3, &cold.model, &options(1e-5), |_| true);
     assert!(warm.iterations <= 1);
     assert!((warm.objective - cold.objective).abs() < 1e-6);
@@ -174,16 +137,10 @@ fn the_observer_sees_every_iteration_and_may_stop() {
     let (x, y) = clusters(200, 10, 4, 2.0);
     let samples = Samples::new(x.view(), &y, 4).unwrap();
     let mut seen = Vec::new();
-    let fit = fit(
-        &samples,
-        1e-3,
-        &Model::zeros(4, 10),
-        &Options::default(),
-        |step| {
-            seen.push(step.objective);
-            step.iteration < 5
-        },
-    );
+    let fit = fit(&samples, 1e-3, &Model::zeros(4, 10), &Options::default(), |step| {
+        seen.push(step.objective);
+        step.iteration < 5
+    });
     assert_eq!((fit.stop, fit.iterations), (Stop::Asked, 5));
     assert_eq!(seen, fit.curve);
 }
@@ -193,35 +150,18 @@ fn bad_samples_are_refused_with_their_place() {
     let (mut x, y) = clusters(12, 4, 3, 1.0);
     assert!(matches!(
         Samples::new(x.view(), &y[..5], 3),
-        Err(Error::Labels {
-            rows: 12,
-            labels: 5
-        })
+        Err(Error::Labels { rows: 12, labels: 5 })
     ));
     assert!(matches!(
         Samples::new(x.view(), &y, 2),
-        Err(Error::Label {
-            row: 2,
-            label: 2,
-            classes: 2
-        })
+        Err(Error::Label { row: 2, label: 2, classes: 2 })
     ));
     let empty = Array2::zeros((0, 4));
-    assert!(matches!(
-        Samples::new(empty.view(), &[], 3),
-        Err(Error::Empty { .. })
-    ));
+    assert!(matches!(Samples::new(empty.view(), &[], 3), Err(Error::Empty { .. })));
     let one = Samples::new(x.view(), &[1; 12], 3).unwrap();
     assert_eq!(one.require_two_classes(), Err(Error::OneClass { label: 1 }));
     x[[7, 2]] = f32::INFINITY;
     x[[9, 0]] = f32::NAN;
     let error = Samples::new(x.view(), &y, 3).unwrap_err();
-    assert_eq!(
-        error,
-        Error::NotFinite {
-            row: 7,
-            column: 2,
-            value: f32::INFINITY
-        }
-    );
+    assert_eq!(error, Error::NotFinite { row: 7, column: 2, value: f32::INFINITY });
 }

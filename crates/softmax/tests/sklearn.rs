@@ -7,10 +7,7 @@ use ndarray::Array2;
 use serde::Deserialize;
 use softmax::{Model, Options, Samples, fit};
 
-const SCRIPT: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../tests/oracles/softmax_sklearn.py"
-);
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/oracles/softmax_sklearn.py");
 
 #[derive(Deserialize)]
 struct Oracle {
@@ -37,32 +34,16 @@ fn weights_and_objective_agree_with_scikit_learn() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(input.to_string().as_bytes())
-        .unwrap();
+    child.stdin.take().unwrap().write_all(input.to_string().as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
     let oracle: Oracle = serde_json::from_slice(&output.stdout).unwrap();
 
     let samples = Samples::new(x.view(), &y, 4).unwrap();
-    let options = Options {
-        gradient: 1e-7,
-        ..Options::default()
-    };
+    let options = Options { gradient: 1e-7, ..Options::default() };
     let fit = fit(&samples, lambda, &Model::zeros(4, 12), &options, |_| true);
-    for (ours, theirs) in fit
-        .model
-        .weights
-        .iter()
-        .zip(oracle.weights.iter().flatten())
-    {
-        assert!(
-            (f64::from(*ours) - theirs).abs() < 1e-3,
-            "{ours} against {theirs}"
-        );
+    for (ours, theirs) in fit.model.weights.iter().zip(oracle.weights.iter().flatten()) {
+        assert!((f64::from(*ours) - theirs).abs() < 1e-3, "{ours} against {theirs}");
     }
     let ours = objective(
         &x,
@@ -85,9 +66,7 @@ fn weights_and_objective_agree_with_scikit_learn() {
 fn problem() -> (Array2<f32>, Vec<usize>) {
     let mut state = 11_u64;
     let mut random = move || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695);
         ((state >> 40) as f32) / (1 << 23) as f32 - 1.0
     };
     let labels: Vec<usize> = (0..400).map(|row| row % 4).collect();
@@ -105,13 +84,7 @@ fn objective(x: &Array2<f32>, y: &[usize], lambda: f64, weights: &[Vec<f64>], bi
         let logits: Vec<f64> = weights
             .iter()
             .zip(bias)
-            .map(|(w, b)| {
-                b + w
-                    .iter()
-                    .zip(row)
-                    .map(|(w, &x)| w * f64::from(x))
-                    .sum::<f64>()
-            })
+            .map(|(w, b)| b + w.iter().zip(row).map(|(w, &x)| w * f64::from(x)).sum::<f64>())
             .collect();
         let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let sum: f64 = logits.iter().map(|z| (z - max).exp()).sum();

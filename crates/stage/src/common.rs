@@ -11,9 +11,7 @@ use toml::{Table, Value};
 use crate::{Error, LogFormat, Result};
 
 /// The sections that a pipeline's file may have, in the order of the stages.
-const SECTIONS: [&str; 6] = [
-    "sample", "ingest", "backbone", "extract", "train", "evaluate",
-];
+const SECTIONS: [&str; 6] = ["sample", "ingest", "backbone", "extract", "train", "evaluate"];
 
 /// Flags that every stage takes.
 #[derive(clap::Args, Debug, Clone, Default)]
@@ -52,13 +50,9 @@ impl Common {
         if let Some(run) = &self.run {
             return Ok(run.clone());
         }
-        let name = self
-            .config
-            .as_deref()
-            .and_then(Path::file_stem)
-            .ok_or_else(|| {
-                Error::usage("no run folder: give --config pipelines/NAME.toml, or --run DIR")
-            })?;
+        let name = self.config.as_deref().and_then(Path::file_stem).ok_or_else(|| {
+            Error::usage("no run folder: give --config pipelines/NAME.toml, or --run DIR")
+        })?;
         Ok(folder_from_environment("RUNS_DIR", "runs").join(name))
     }
 
@@ -103,19 +97,13 @@ pub fn cache_dir() -> PathBuf {
 }
 
 fn folder_from_environment(variable: &str, default: &str) -> PathBuf {
-    std::env::var_os(variable)
-        .filter(|v| !v.is_empty())
-        .map_or_else(|| default.into(), Into::into)
+    std::env::var_os(variable).filter(|v| !v.is_empty()).map_or_else(|| default.into(), Into::into)
 }
 
 fn read_section(path: &Path, section: &str) -> Result<Table> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::read(path, &e))?;
     let mut file: Table = text.parse().map_err(|e: toml::de::Error| {
-        Error::config(format!(
-            "{}: not valid TOML: {}",
-            path.display(),
-            e.to_string().trim_end()
-        ))
+        Error::config(format!("{}: not valid TOML: {}", path.display(), e.to_string().trim_end()))
     })?;
     if let Some(unknown) = file.keys().find(|key| !SECTIONS.contains(&key.as_str())) {
         return Err(Error::config(format!(
@@ -154,10 +142,7 @@ mod tests {
 
     impl Default for Settings {
         fn default() -> Self {
-            Self {
-                size: 96,
-                name: "a".into(),
-            }
+            Self { size: 96, name: "a".into() }
         }
     }
 
@@ -170,10 +155,7 @@ mod tests {
     fn config(text: &str) -> (tempfile::NamedTempFile, Common) {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text.as_bytes()).unwrap();
-        let common = Common {
-            config: Some(file.path().to_owned()),
-            ..Common::default()
-        };
+        let common = Common { config: Some(file.path().to_owned()), ..Common::default() };
         (file, common)
     }
 
@@ -181,20 +163,10 @@ mod tests {
     fn flags_win_over_the_file_and_the_file_over_defaults() {
         let (_file, common) = config("[extract]\nsize = 64\nname = \"b\"\n[train]\nother = 1\n");
         let from_file: Settings = common.settings("extract", &Flags::default()).unwrap();
-        assert_eq!(
-            from_file,
-            Settings {
-                size: 64,
-                name: "b".into()
-            }
-        );
-        let with_flag: Settings = common
-            .settings("extract", &Flags { size: Some(32) })
-            .unwrap();
+        assert_eq!(from_file, Settings { size: 64, name: "b".into() });
+        let with_flag: Settings = common.settings("extract", &Flags { size: Some(32) }).unwrap();
         assert_eq!(with_flag.size, 32);
-        let defaults: Settings = Common::default()
-            .settings("extract", &Flags::default())
-            .unwrap();
+        let defaults: Settings = Common::default().settings("extract", &Flags::default()).unwrap();
         assert_eq!(defaults, Settings::default());
     }
 
@@ -208,9 +180,7 @@ mod tests {
             ("[extract\n", "TOML"),
         ] {
             let (_file, common) = config(text);
-            let error = common
-                .settings::<Settings>("extract", &Flags::default())
-                .unwrap_err();
+            let error = common.settings::<Settings>("extract", &Flags::default()).unwrap_err();
             assert_eq!(error.fault(), Fault::Config, "{text}");
             assert!(error.to_string().contains(named), "{error}");
         }
@@ -218,14 +188,8 @@ mod tests {
 
     #[test]
     fn the_run_is_named_after_the_file() {
-        let common = Common {
-            config: Some("pipelines/gtsrb.toml".into()),
-            ..Common::default()
-        };
+        let common = Common { config: Some("pipelines/gtsrb.toml".into()), ..Common::default() };
         assert!(common.run_dir().unwrap().ends_with("gtsrb"));
-        assert_eq!(
-            Common::default().run_dir().unwrap_err().fault(),
-            Fault::Usage
-        );
+        assert_eq!(Common::default().run_dir().unwrap_err().fault(), Fault::Usage);
     }
 }

@@ -64,10 +64,7 @@ impl Error {
     /// An error with `fault` and a message for a person.
     #[must_use]
     pub fn new(fault: Fault, message: impl Into<String>) -> Self {
-        Self {
-            fault,
-            message: message.into(),
-        }
+        Self { fault, message: message.into() }
     }
 
     shorthands! {
@@ -94,11 +91,8 @@ impl Error {
     /// A failed open or read of `path`: [`Fault::Missing`] if it isn't there, else [`Fault::Io`].
     #[must_use]
     pub fn read(path: &Path, error: &io::Error) -> Self {
-        let fault = if error.kind() == io::ErrorKind::NotFound {
-            Fault::Missing
-        } else {
-            Fault::Io
-        };
+        let fault =
+            if error.kind() == io::ErrorKind::NotFound { Fault::Missing } else { Fault::Io };
         Self::new(fault, format!("cannot read {}: {error}", path.display()))
     }
 
@@ -126,10 +120,7 @@ impl Error {
     /// The same fault, its message behind `what`.
     #[must_use]
     pub fn context(self, what: impl Display) -> Self {
-        Self {
-            message: format!("{what}: {}", self.message),
-            ..self
-        }
+        Self { message: format!("{what}: {}", self.message), ..self }
     }
 }
 
@@ -151,18 +142,9 @@ mod tests {
         let missing = Error::read(path, &io::Error::from(io::ErrorKind::NotFound));
         assert_eq!(missing.fault(), Fault::Missing);
         assert!(missing.to_string().contains("a/b"));
-        assert_eq!(
-            Error::write(path, &io::Error::from_raw_os_error(28)).fault(),
-            Fault::Io
-        );
-        assert_eq!(
-            Error::write(path, &io::Error::from_raw_os_error(5)).fault(),
-            Fault::Io
-        );
-        assert_eq!(
-            Error::write(path, &io::Error::from_raw_os_error(30)).fault(),
-            Fault::Create
-        );
+        assert_eq!(Error::write(path, &io::Error::from_raw_os_error(28)).fault(), Fault::Io);
+        assert_eq!(Error::write(path, &io::Error::from_raw_os_error(5)).fault(), Fault::Io);
+        assert_eq!(Error::write(path, &io::Error::from_raw_os_error(30)).fault(), Fault::Create);
     }
 
     #[test]

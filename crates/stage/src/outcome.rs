@@ -60,10 +60,7 @@ where
 fn guarded<T>(run: impl FnOnce() -> Result<T>) -> Result<T> {
     std::panic::set_hook(Box::new(|info| tracing::debug!("{info}")));
     std::panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
-        Err(Error::internal(format!(
-            "{}; please report this",
-            panic_text(payload.as_ref())
-        )))
+        Err(Error::internal(format!("{}; please report this", panic_text(payload.as_ref()))))
     })
 }
 
@@ -89,11 +86,9 @@ fn usage(error: &clap::Error) -> ExitCode {
 fn report<S: Serialize + Display>(common: &Common, outcome: Outcome<S>) -> Result<u8> {
     let (state, summary, code) = match outcome {
         Outcome::Done(summary) => ("done", summary, 0),
-        Outcome::Current(summary) => (
-            "current",
-            summary,
-            if common.skip_code { CURRENT_CODE } else { 0 },
-        ),
+        Outcome::Current(summary) => {
+            ("current", summary, if common.skip_code { CURRENT_CODE } else { 0 })
+        }
         Outcome::Planned(plan) => return print(&plan).map(|()| 0),
     };
     print(&summary.to_string())?;
@@ -107,9 +102,9 @@ fn report<S: Serialize + Display>(common: &Common, outcome: Outcome<S>) -> Resul
 fn print(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io(format!(
-            "cannot write to standard output: {error}"
-        ))),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::io(format!("cannot write to standard output: {error}")))
+        }
         _ => Ok(()),
     }
 }

@@ -31,24 +31,14 @@ impl Progress {
     #[must_use]
     pub fn new(label: &'static str, total: u64) -> Self {
         let visible = !QUIET.load(Ordering::Relaxed) && std::io::stderr().is_terminal();
-        let bar = if visible {
-            ProgressBar::new(total)
-        } else {
-            ProgressBar::hidden()
-        };
+        let bar = if visible { ProgressBar::new(total) } else { ProgressBar::hidden() };
         if let Ok(style) =
             ProgressStyle::with_template("{msg:8} {bar:40} {human_pos}/{human_len} {per_sec} {eta}")
         {
             bar.set_style(style);
         }
         bar.set_message(label);
-        Self {
-            label,
-            total,
-            done: AtomicU64::new(0),
-            logged: Mutex::new(Instant::now()),
-            bar,
-        }
+        Self { label, total, done: AtomicU64::new(0), logged: Mutex::new(Instant::now()), bar }
     }
 
     /// Adds `n` pieces of work done.

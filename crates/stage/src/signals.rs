@@ -32,13 +32,7 @@ pub(crate) fn listen() -> Result<()> {
 pub fn check_interrupt() -> Result<()> {
     match RECEIVED.load(Ordering::Relaxed) as i32 {
         0 => Ok(()),
-        SIGTERM => Err(Error::new(
-            Fault::Terminated,
-            "terminated; run again to continue",
-        )),
-        _ => Err(Error::new(
-            Fault::Interrupted,
-            "interrupted; run again to continue",
-        )),
+        SIGTERM => Err(Error::new(Fault::Terminated, "terminated; run again to continue")),
+        _ => Err(Error::new(Fault::Interrupted, "interrupted; run again to continue")),
     }
 }

@@ -22,10 +22,7 @@ pub(crate) fn record(run: &Path, stage: &str, elapsed: Duration) {
         .and_then(|bytes| serde_json::from_slice(&bytes).ok())
         .unwrap_or_default();
     let seconds = (elapsed.as_secs_f64() * 1000.0).round() / 1000.0;
-    let timing = Timing {
-        seconds,
-        peak_resident_bytes: peak_resident_bytes(),
-    };
+    let timing = Timing { seconds, peak_resident_bytes: peak_resident_bytes() };
     timings.insert(stage.to_owned(), timing);
     let temporary = run.join(format!(".timings-{}.tmp", std::process::id()));
     let written = serde_json::to_vec_pretty(&timings)

@@ -58,18 +58,11 @@ impl Cache {
     /// missing.
     pub fn open(root: &Path, view: Hash) -> Result<Self> {
         let dir = root.join(view.to_string());
-        let mut cache = Self {
-            parts: parts_in(&dir)?,
-            dir,
-            places: HashMap::new(),
-        };
+        let mut cache = Self { parts: parts_in(&dir)?, dir, places: HashMap::new() };
         for (index, part) in cache.parts.iter().enumerate() {
             match keys_of(part) {
                 Ok(keys) => {
-                    let places = keys
-                        .into_iter()
-                        .enumerate()
-                        .map(|(row, key)| (key, (index, row)));
+                    let places = keys.into_iter().enumerate().map(|(row, key)| (key, (index, row)));
                     cache.places.extend(places);
                 }
                 Err(e) => tracing::warn!("{e}; its embeddings are computed again"),
@@ -95,10 +88,7 @@ impl Cache {
             {
                 continue;
             }
-            tracing::warn!(
-                "{} is damaged; its embeddings are computed again",
-                part.display()
-            );
+            tracing::warn!("{} is damaged; its embeddings are computed again", part.display());
             std::fs::remove_file(part).map_err(|e| Error::write(part, &e))?;
             self.places.retain(|_, place| place.0 != index);
             dropped += 1;
@@ -121,11 +111,7 @@ impl Cache {
         let part = self.dir.join(part_name(staged.record().hash));
         place_all([(&staged, part.clone())])?;
         let index = self.parts.len();
-        self.places.extend(
-            keys.iter()
-                .enumerate()
-                .map(|(row, key)| (*key, (index, row))),
-        );
+        self.places.extend(keys.iter().enumerate().map(|(row, key)| (*key, (index, row))));
         self.parts.push(part);
         Ok(())
     }
@@ -236,10 +222,7 @@ fn part_batch(keys: &[Key], storage: Storage, embeddings: ArrayView2<f32>) -> Re
         Storage::F32 => (Arc::new(flat.collect::<Float32Array>()), DataType::Float32),
         Storage::F16 => {
             let half = flat.map(f16::from_f32);
-            (
-                Arc::new(Float16Array::from_iter_values(half)),
-                DataType::Float16,
-            )
+            (Arc::new(Float16Array::from_iter_values(half)), DataType::Float16)
         }
     };
     let element = Arc::new(Field::new("element", kind, false));
@@ -249,11 +232,8 @@ fn part_batch(keys: &[Key], storage: Storage, embeddings: ArrayView2<f32>) -> Re
         Field::new("key", DataType::FixedSizeBinary(32), false),
         Field::new("embedding", list.data_type().clone(), false),
     ]);
-    RecordBatch::try_new(
-        Arc::new(schema),
-        vec![keys_array(keys.iter().copied())?, Arc::new(list)],
-    )
-    .map_err(internal)
+    RecordBatch::try_new(Arc::new(schema), vec![keys_array(keys.iter().copied())?, Arc::new(list)])
+        .map_err(internal)
 }
 
 /// Copies rows of `part`, given as (row in the part, row in `matrix`) in ascending order.
@@ -273,11 +253,7 @@ fn copy_rows(part: &Path, rows: &[(usize, usize)], matrix: &mut Array2<f32>) -> 
         if list.value_length() as usize != matrix.ncols() {
             let found = list.value_length();
             let wanted = matrix.ncols();
-            return Err(damaged(
-                part,
-                format!("{found} dimensions, not {wanted}"),
-                STAGE,
-            ));
+            return Err(damaged(part, format!("{found} dimensions, not {wanted}"), STAGE));
         }
         while let Some((row, target)) = rows.next_if(|(row, _)| *row < end) {
             let mut target = matrix.row_mut(*target);
@@ -326,12 +302,8 @@ mod tests {
             let writer = cache.lock().unwrap();
             let keys = keys(3);
             let first = array![[1.0, -2.0], [0.5, 0.25]];
-            cache
-                .append(&writer, &keys[..2], storage, first.view())
-                .unwrap();
-            cache
-                .append(&writer, &keys[2..], storage, array![[3.0, 4.0]].view())
-                .unwrap();
+            cache.append(&writer, &keys[..2], storage, first.view()).unwrap();
+            cache.append(&writer, &keys[2..], storage, array![[3.0, 4.0]].view()).unwrap();
             let again = Cache::open(root.path(), view).unwrap();
             let order = [keys[2], keys[0], keys[2], keys[1]];
             let expected = array![[3.0, 4.0], [1.0, -2.0], [3.0, 4.0], [0.5, 0.25]];
@@ -340,11 +312,7 @@ mod tests {
             assert!(again.gather(&[Hash::of(b"?")], 2).is_err());
             assert!(again.gather(&order, 3).is_err());
         }
-        assert!(
-            !Cache::open(root.path(), Hash::of(b"other"))
-                .unwrap()
-                .holds(&keys(1)[0])
-        );
+        assert!(!Cache::open(root.path(), Hash::of(b"other")).unwrap().holds(&keys(1)[0]));
     }
 
     #[test]
@@ -353,9 +321,7 @@ mod tests {
         let mut cache = Cache::open(root.path(), Hash::of(b"v")).unwrap();
         let writer = cache.lock().unwrap();
         let rows = Array2::from_elem((50, 8), 0.5);
-        cache
-            .append(&writer, &keys(50), Storage::F16, rows.view())
-            .unwrap();
+        cache.append(&writer, &keys(50), Storage::F16, rows.view()).unwrap();
         let part = cache.parts[0].clone();
         let mut bytes = std::fs::read(&part).unwrap();
         let middle = bytes.len() / 2;

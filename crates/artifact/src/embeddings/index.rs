@@ -48,11 +48,7 @@ pub fn write_index<W: Write + Send>(sink: W, rows: &[Row]) -> Result<W> {
         keys_array(rows.iter().map(|r| r.key))?,
         Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &r.path))),
         Arc::new(rows.iter().map(|r| r.label).collect::<Int64Array>()),
-        Arc::new(
-            rows.iter()
-                .map(|r| r.track.as_deref())
-                .collect::<StringArray>(),
-        ),
+        Arc::new(rows.iter().map(|r| r.track.as_deref()).collect::<StringArray>()),
         Arc::new(rows.iter().map(|r| r.frame).collect::<Int32Array>()),
     ];
     let batch = RecordBatch::try_new(index_schema(), columns)
@@ -125,13 +121,8 @@ impl Embedded {
 
     fn fact<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T> {
         let value = self.manifest.facts.get(name).cloned().unwrap_or_default();
-        serde_json::from_value(value).map_err(|e| {
-            damaged(
-                &self.dir.join("manifest.json"),
-                format!("{name}: {e}"),
-                STAGE,
-            )
-        })
+        serde_json::from_value(value)
+            .map_err(|e| damaged(&self.dir.join("manifest.json"), format!("{name}: {e}"), STAGE))
     }
 
     /// The pictures of `split` in order.
@@ -175,11 +166,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.parquet");
         write_index(std::fs::File::create(&path).unwrap(), &rows).unwrap();
-        let batch = table::reader(&path, 10, STAGE)
-            .unwrap()
-            .next()
-            .unwrap()
-            .unwrap();
+        let batch = table::reader(&path, 10, STAGE).unwrap().next().unwrap().unwrap();
         assert_eq!(rows_of(&batch).unwrap(), rows);
     }
 }

@@ -50,8 +50,5 @@ fn keys_array(keys: impl ExactSizeIterator<Item = Key>) -> Result<ArrayRef> {
 }
 
 fn to_key(bytes: &[u8]) -> std::result::Result<Key, String> {
-    bytes
-        .try_into()
-        .map(Hash)
-        .map_err(|_| "column key: not a hash".to_owned())
+    bytes.try_into().map(Hash).map_err(|_| "column key: not a hash".to_owned())
 }

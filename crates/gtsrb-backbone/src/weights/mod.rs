@@ -52,10 +52,7 @@ pub fn find(setting: &str) -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("BACKBONE_WEIGHTS").filter(|p| !p.is_empty()) {
         return Ok(path.into());
     }
-    let path = stage::cache_dir()
-        .join("downloads")
-        .join(KNOWN)
-        .join(KNOWN_FILE);
+    let path = stage::cache_dir().join("downloads").join(KNOWN).join(KNOWN_FILE);
     if path.exists() {
         return Ok(path);
     }
@@ -82,16 +79,8 @@ pub fn read(path: &Path) -> Result<Weights> {
         )));
     }
     let content = content(path, bytes).map_err(|e| Error::data(format!("{file}: {e}")))?;
-    let name = path
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    Ok(Weights {
-        name,
-        hash,
-        content,
-    })
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Weights { name, hash, content })
 }
 
 fn content(path: &Path, bytes: Vec<u8>) -> std::result::Result<Content, String> {
@@ -99,23 +88,17 @@ fn content(path: &Path, bytes: Vec<u8>) -> std::result::Result<Content, String> 
     if bytes.is_empty() {
         return Err("the file is empty".into());
     }
-    let onnx = path
-        .extension()
-        .is_some_and(|e| e.eq_ignore_ascii_case("onnx"));
+    let onnx = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx"));
     if onnx {
         return onnx_graph::read(&bytes)
             .map(|model| Content::Onnx(Box::new(model)))
             .map_err(|e| e.to_string());
     }
     if bytes.starts_with(ZIP) {
-        return Err(
-            "this .pth has the zip format of newer PyTorch; save it again with \
+        return Err("this .pth has the zip format of newer PyTorch; save it again with \
                     torch.save(model.state_dict(), FILE, \
                     _use_new_zipfile_serialization=False), or export the model to ONNX"
-                .into(),
-        );
+            .into());
     }
-    StateDict::read(bytes)
-        .map(Content::StateDict)
-        .map_err(|e| e.to_string())
+    StateDict::read(bytes).map(Content::StateDict).map_err(|e| e.to_string())
 }

@@ -163,8 +163,7 @@ impl<'a> Machine<'a> {
             b'Q' => {
                 let id = self.pop()?;
                 self.persistent.push(id);
-                self.stack
-                    .push(Value::Persistent(self.persistent.len() - 1));
+                self.stack.push(Value::Persistent(self.persistent.len() - 1));
             }
             b'R' => return self.call(at),
             // The state of an object: only an OrderedDict's attributes come here, such as the
@@ -232,10 +231,7 @@ impl<'a> Machine<'a> {
         let end = rest.iter().position(|&b| b == b'\n');
         let end = end.ok_or(PickleError::Truncated(self.bytes.len()))?;
         let line = self.take(end + 1)?;
-        Ok(String::from_utf8_lossy(&line[..end])
-            .chars()
-            .take(100)
-            .collect())
+        Ok(String::from_utf8_lossy(&line[..end]).chars().take(100).collect())
     }
 
     fn tuple(&mut self, code: u8) -> Result<()> {
@@ -265,11 +261,7 @@ impl<'a> Machine<'a> {
     }
 
     fn append(&mut self, at: usize, code: u8) -> Result<()> {
-        let items = if code == b'e' {
-            self.pop_mark()?
-        } else {
-            vec![self.pop()?]
-        };
+        let items = if code == b'e' { self.pop_mark()? } else { vec![self.pop()?] };
         match self.stack.last() {
             Some(Value::List(i)) => self.sequences[*i].extend(items),
             _ => return wrong(at, "items for something that isn't a list"),
@@ -345,10 +337,7 @@ impl<'a> Machine<'a> {
     }
 
     fn underflow(&self) -> PickleError {
-        PickleError::Wrong {
-            at: self.at,
-            what: "the stack is empty".into(),
-        }
+        PickleError::Wrong { at: self.at, what: "the stack is empty".into() }
     }
 
     fn pop(&mut self) -> Result<Value> {
@@ -365,8 +354,5 @@ impl<'a> Machine<'a> {
 }
 
 fn wrong<T>(at: usize, what: impl Into<String>) -> Result<T> {
-    Err(PickleError::Wrong {
-        at,
-        what: what.into(),
-    })
+    Err(PickleError::Wrong { at, what: what.into() })
 }

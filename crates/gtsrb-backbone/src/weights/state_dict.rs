@@ -96,11 +96,7 @@ impl StateDict {
         for (name, tensor) in &tensors {
             check_view(name, tensor, &storages)?;
         }
-        Ok(Self {
-            bytes,
-            tensors,
-            storages,
-        })
+        Ok(Self { bytes, tensors, storages })
     }
 
     /// The names of all tensors.
@@ -111,28 +107,18 @@ impl StateDict {
     /// The shape of a tensor.
     pub fn shape(&self, name: &str) -> Result<&[usize]> {
         let tensor = self.tensors.get(name);
-        tensor
-            .map(|t| t.shape.as_slice())
-            .ok_or_else(|| StateDictError::NoTensor(name.into()))
+        tensor.map(|t| t.shape.as_slice()).ok_or_else(|| StateDictError::NoTensor(name.into()))
     }
 
     /// The numbers of a float32 tensor, row by row whatever the order in the file.
     pub fn floats(&self, name: &str) -> Result<Vec<f32>> {
-        let tensor = self
-            .tensors
-            .get(name)
-            .ok_or_else(|| StateDictError::NoTensor(name.into()))?;
-        let storage = self
-            .storages
-            .get(&tensor.storage)
-            .filter(|s| s.element == Element::F32);
+        let tensor = self.tensors.get(name).ok_or_else(|| StateDictError::NoTensor(name.into()))?;
+        let storage = self.storages.get(&tensor.storage).filter(|s| s.element == Element::F32);
         let Some(storage) = storage else {
             return content(format!("the tensor {name:?} isn't float32"));
         };
         let (words, _) = self.bytes[storage.bytes.clone()].as_chunks::<4>();
-        let values: Vec<f32> = indices(tensor)
-            .map(|i| f32::from_le_bytes(words[i]))
-            .collect();
+        let values: Vec<f32> = indices(tensor).map(|i| f32::from_le_bytes(words[i])).collect();
         if values.iter().all(|v| v.is_finite()) {
             return Ok(values);
         }
@@ -153,9 +139,7 @@ fn header(machine: &mut Machine) -> Result<()> {
     }
     let system = machine.load()?;
     let entries = machine.dict(system).unwrap_or_default();
-    let little = entries
-        .iter()
-        .find(|(key, _)| machine.text(*key) == Some("little_endian"));
+    let little = entries.iter().find(|(key, _)| machine.text(*key) == Some("little_endian"));
     match little {
         Some((_, Value::Bool(true))) => Ok(()),
         _ => content("it wasn't written on a little-endian machine"),
@@ -203,15 +187,10 @@ fn tensor(
         machine.sequence(value)?.iter().map(|&v| size(v)).collect()
     };
     match (size(offset), sizes(shape), sizes(strides)) {
-        (Some(offset), Some(shape), Some(strides)) if shape.len() == strides.len() => Ok(Tensor {
-            storage,
-            offset,
-            shape,
-            strides,
-        }),
-        _ => content(format!(
-            "offset, shape and strides of {name:?} don't fit each other"
-        )),
+        (Some(offset), Some(shape), Some(strides)) if shape.len() == strides.len() => {
+            Ok(Tensor { storage, offset, shape, strides })
+        }
+        _ => content(format!("offset, shape and strides of {name:?} don't fit each other")),
     }
 }
 
@@ -244,11 +223,7 @@ fn note_storage(
         return content(format!("{name:?} doesn't name its storage as PyTorch does"));
     };
     let storage = storages.entry(key.to_owned());
-    let storage = storage.or_insert(Storage {
-        element,
-        count,
-        bytes: 0..0,
-    });
+    let storage = storage.or_insert(Storage { element, count, bytes: 0..0 });
     if (storage.element, storage.count) == (element, count) {
         return Ok(key.to_owned());
     }
@@ -274,9 +249,7 @@ fn place(
         let count = count.iter().rev().fold(0u64, |n, &b| n << 8 | u64::from(b));
         if count != storage.count as u64 {
             let wanted = storage.count;
-            return content(format!(
-                "the storage {key:?} has {count} numbers, not {wanted}"
-            ));
+            return content(format!("the storage {key:?} has {count} numbers, not {wanted}"));
         }
         let start = machine.position();
         let length = storage.count.checked_mul(storage.element.size());
@@ -287,32 +260,20 @@ fn place(
     if placed == storages.len() {
         return Ok(());
     }
-    content(format!(
-        "{} storages have no numbers",
-        storages.len() - placed
-    ))
+    content(format!("{} storages have no numbers", storages.len() - placed))
 }
 
 /// A view must lie inside its storage and not repeat numbers beyond the storage's length.
 fn check_view(name: &str, tensor: &Tensor, storages: &HashMap<String, Storage>) -> Result<()> {
     let limit = storages.get(&tensor.storage).map_or(0, |s| s.count);
-    let count = tensor
-        .shape
-        .iter()
-        .try_fold(1usize, |n, &d| n.checked_mul(d));
-    let reach = tensor
-        .shape
-        .iter()
-        .zip(&tensor.strides)
-        .try_fold(tensor.offset, |at, (&d, &s)| {
-            at.checked_add(d.saturating_sub(1).checked_mul(s)?)
-        });
+    let count = tensor.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+    let reach = tensor.shape.iter().zip(&tensor.strides).try_fold(tensor.offset, |at, (&d, &s)| {
+        at.checked_add(d.saturating_sub(1).checked_mul(s)?)
+    });
     match (count, reach) {
         (Some(0), _) => Ok(()),
         (Some(count), Some(reach)) if reach < limit && count <= limit => Ok(()),
-        _ => content(format!(
-            "the tensor {name:?} reaches outside its storage of {limit} numbers"
-        )),
+        _ => content(format!("the tensor {name:?} reaches outside its storage of {limit} numbers")),
     }
 }
 

@@ -37,9 +37,6 @@ const GLOBALS: [(&str, Global); 5] = [
 impl Global {
     /// The function or class of that module and name, if a state dict may use it.
     pub fn named(name: &str) -> Option<Self> {
-        GLOBALS
-            .iter()
-            .find(|(n, _)| *n == name)
-            .map(|&(_, global)| global)
+        GLOBALS.iter().find(|(n, _)| *n == name).map(|&(_, global)| global)
     }
 }

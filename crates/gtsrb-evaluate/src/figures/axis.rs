@@ -15,31 +15,21 @@ impl Axis {
     pub fn even(values: impl Iterator<Item = f64>) -> Self {
         let (low, high) = range(values);
         let air = ((high - low) * 0.06).max(1e-3);
-        Self {
-            low: low - air,
-            high: high + air,
-            log: false,
-        }
+        Self { low: low - air, high: high + air, log: false }
     }
 
     /// A logarithmic axis that holds all positive `values`.
     pub fn log(values: impl Iterator<Item = f64>) -> Self {
         let (low, high) = range(values.filter(|v| *v > 0.0).map(f64::log10));
         let air = ((high - low) * 0.06).max(0.05);
-        Self {
-            low: low - air,
-            high: high + air,
-            log: true,
-        }
+        Self { low: low - air, high: high + air, log: true }
     }
 
     /// Where `value` lies: 0 at the low end, 1 at the high end; `None` if it has no
     /// place (not finite, or not positive on a logarithmic axis).
     fn place(&self, value: f64) -> Option<f64> {
         let scaled = if self.log { value.log10() } else { value };
-        scaled
-            .is_finite()
-            .then(|| (scaled - self.low) / (self.high - self.low))
+        scaled.is_finite().then(|| (scaled - self.low) / (self.high - self.low))
     }
 
     /// Marked values and their labels.
@@ -65,29 +55,21 @@ impl Axis {
     fn decades(&self) -> Vec<(f64, String)> {
         let (first, last) = (self.low.ceil() as i32, self.high.floor() as i32);
         let every = ((last - first) / 6 + 1) as usize;
-        (first..=last)
-            .step_by(every)
-            .map(|e| (10_f64.powi(e), power(e)))
-            .collect()
+        (first..=last).step_by(every).map(|e| (10_f64.powi(e), power(e))).collect()
     }
 }
 
 /// Smallest and largest finite value; 0 to 1 where there is none.
 fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let finite = values.filter(|v| v.is_finite());
-    let ends = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| {
-        (l.min(v), h.max(v))
-    });
+    let ends = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     if ends.0 <= ends.1 { ends } else { (0.0, 1.0) }
 }
 
 /// `step` rounded up to 1, 2 or 5 times a power of ten.
 fn nice_step(step: f64) -> f64 {
     let power = 10_f64.powf(step.log10().floor());
-    let factor = [1.0, 2.0, 5.0]
-        .into_iter()
-        .find(|f| f * power >= step)
-        .unwrap_or(10.0);
+    let factor = [1.0, 2.0, 5.0].into_iter().find(|f| f * power >= step).unwrap_or(10.0);
     factor * power
 }
 
@@ -115,11 +97,7 @@ pub struct Curve<'a> {
 impl<'a> Curve<'a> {
     /// A curve.
     pub fn new(name: &'a str, class: &'a str, points: Vec<(f64, f64)>) -> Self {
-        Self {
-            name,
-            class,
-            points,
-        }
+        Self { name, class, points }
     }
 }
 
@@ -158,10 +136,7 @@ impl Panel<'_> {
     /// A vertical line at `x` with a word.
     pub fn mark(&self, svg: &mut Svg, x: f64, word: &str) {
         let [_, top, _, height] = self.area;
-        if let Some((x, _)) = self
-            .x
-            .place(x)
-            .map(|share| (self.area[0] + share * self.area[2], 0))
+        if let Some((x, _)) = self.x.place(x).map(|share| (self.area[0] + share * self.area[2], 0))
         {
             svg.path("stroke third dash", &[(x, top), (x, top + height)]);
             svg.text("soft small", (x + 4.0, top + height - 6.0), word);
@@ -172,32 +147,20 @@ impl Panel<'_> {
         let class = curve.class.split(' ').next().unwrap_or("good");
         for &(x, y) in &curve.points {
             if let Some(at) = self.place((x, y)) {
-                svg.dot(
-                    class,
-                    at,
-                    3.0,
-                    &format!("{}: {} at {}", curve.name, short(y), short(x)),
-                );
+                svg.dot(class, at, 3.0, &format!("{}: {} at {}", curve.name, short(y), short(x)));
             }
         }
     }
 
     fn place(&self, (x, y): (f64, f64)) -> Option<(f64, f64)> {
         let [left, top, width, height] = self.area;
-        Some((
-            left + self.x.place(x)? * width,
-            top + (1.0 - self.y.place(y)?) * height,
-        ))
+        Some((left + self.x.place(x)? * width, top + (1.0 - self.y.place(y)?) * height))
     }
 
     fn frame(&self, svg: &mut Svg) {
         let [left, top, width, height] = self.area;
         svg.text("title", (left, top - 12.0), self.title);
-        svg.text(
-            "soft mid",
-            (left + width / 2.0, top + height + 32.0),
-            self.under,
-        );
+        svg.text("soft mid", (left + width / 2.0, top + height + 32.0), self.under);
         for (value, label) in self.y.ticks() {
             let y = top + height * (1.0 - self.y.place(value).unwrap_or(0.0));
             svg.line("line", (left, y), (left + width, y));
@@ -218,11 +181,7 @@ fn short(value: f64) -> String {
     }
     let decimals = (3.0 - value.abs().max(1e-9).log10().floor()).clamp(0.0, 6.0) as usize;
     let text = format!("{value:.decimals$}");
-    if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.').into()
-    } else {
-        text
-    }
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
 }
 
 #[cfg(test)]
@@ -245,17 +204,9 @@ mod tests {
 
     #[test]
     fn odd_values_do_not_break_an_axis() {
-        for values in [
-            vec![],
-            vec![f64::NAN],
-            vec![2.0],
-            vec![0.0, 0.0],
-            vec![-1.0, 3e9],
-        ] {
-            let (even, log) = (
-                Axis::even(values.iter().copied()),
-                Axis::log(values.iter().copied()),
-            );
+        for values in [vec![], vec![f64::NAN], vec![2.0], vec![0.0, 0.0], vec![-1.0, 3e9]] {
+            let (even, log) =
+                (Axis::even(values.iter().copied()), Axis::log(values.iter().copied()));
             assert!(even.ticks().len() < 13 && log.ticks().len() < 13);
         }
     }

@@ -20,11 +20,7 @@ struct Plan {
 impl Plan {
     fn new(metrics: &Metrics) -> Self {
         let classes = metrics.classes.len();
-        let longest = metrics
-            .classes
-            .iter()
-            .map(|c| c.name.chars().count().min(NAME))
-            .max();
+        let longest = metrics.classes.iter().map(|c| c.name.chars().count().min(NAME)).max();
         let cell = (690.0 / classes as f64).clamp(9.0, 56.0).floor();
         let letter = if cell < 20.0 { 5.0 } else { 6.6 };
         Self {
@@ -40,10 +36,7 @@ impl Plan {
     }
 
     fn corner(&self, row: usize, column: usize) -> (f64, f64) {
-        (
-            self.left + self.cell * column as f64,
-            self.top + self.cell * row as f64,
-        )
+        (self.left + self.cell * column as f64, self.top + self.cell * row as f64)
     }
 }
 
@@ -55,11 +48,7 @@ pub fn confusion(metrics: &Metrics) -> String {
     let plan = Plan::new(metrics);
     let width = plan.left + plan.side().max(440.0) + 16.0;
     let height = plan.top + plan.side() + 52.0;
-    let mut svg = Svg::new(
-        width,
-        height,
-        "Confusion matrix: true classes by predicted classes",
-    );
+    let mut svg = Svg::new(width, height, "Confusion matrix: true classes by predicted classes");
     svg.text("title", (plan.left, 18.0), "Confusion matrix");
     grid(&mut svg, &plan);
     labels(&mut svg, &plan, metrics);
@@ -72,10 +61,7 @@ pub fn confusion(metrics: &Metrics) -> String {
 fn most_errors(metrics: &Metrics) -> u64 {
     let rows = metrics.confusion_true_by_predicted.iter().enumerate();
     let wrong = rows.flat_map(|(t, row)| {
-        row.iter()
-            .enumerate()
-            .filter(move |(p, _)| *p != t)
-            .map(|(_, count)| *count)
+        row.iter().enumerate().filter(move |(p, _)| *p != t).map(|(_, count)| *count)
     });
     wrong.max().unwrap_or(0)
 }
@@ -100,18 +86,10 @@ fn labels(svg: &mut Svg, plan: &Plan, metrics: &Metrics) {
         let (end, baseline) = (format!("end {size}"), y + middle + 3.5);
         svg.text(&end, (plan.left - 26.0, baseline), &name);
         svg.text(&end, (plan.left - 6.0, baseline), &number);
-        svg.text(
-            &format!("mid {size}"),
-            (x + middle, plan.top - 6.0),
-            &number,
-        );
+        svg.text(&format!("mid {size}"), (x + middle, plan.top - 6.0), &number);
     }
     svg.text("soft", (plan.left, plan.top - 24.0), "predicted class →");
-    svg.text(
-        "soft end",
-        (plan.left - 6.0, plan.top - 6.0),
-        "true class ↓",
-    );
+    svg.text("soft end", (plan.left - 6.0, plan.top - 6.0), "true class ↓");
 }
 
 fn cells(svg: &mut Svg, plan: &Plan, metrics: &Metrics) {
@@ -157,24 +135,11 @@ fn legend(svg: &mut Svg, plan: &Plan, most: u64) {
     let mut ramp = |x: f64, class: &str, text: &str| {
         for step in 0..=4 {
             let opacity = 0.2 + 0.2 * f64::from(step);
-            svg.rect(
-                class,
-                [x + 14.0 * f64::from(step), y, 13.0, 13.0],
-                opacity,
-                text,
-            );
+            svg.rect(class, [x + 14.0 * f64::from(step), y, 13.0, 13.0], opacity, text);
         }
         svg.text("soft small", (x + 76.0, y + 10.0), text);
     };
     ramp(plan.left, "good", "right: share of the row");
-    let errors = if most == 1 {
-        "error".into()
-    } else {
-        format!("to {most} errors")
-    };
-    ramp(
-        plan.left + 195.0,
-        "bad",
-        &format!("wrong: 1 {errors} (square root)"),
-    );
+    let errors = if most == 1 { "error".into() } else { format!("to {most} errors") };
+    ramp(plan.left + 195.0, "bad", &format!("wrong: 1 {errors} (square root)"));
 }

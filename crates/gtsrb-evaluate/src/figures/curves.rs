@@ -32,11 +32,7 @@ fn along(training: &Training, value: fn(&Trial) -> f64) -> Points {
 fn accuracy(svg: &mut Svg, area: [f64; 4], training: &Training) {
     let curves = [
         Curve::new("training", "good", along(training, |t| t.train_accuracy)),
-        Curve::new(
-            "validation",
-            "bad",
-            along(training, |t| t.validation_accuracy),
-        ),
+        Curve::new("validation", "bad", along(training, |t| t.validation_accuracy)),
     ];
     path_panel(svg, area, "Accuracy by penalty λ", training.lambda, &curves);
 }
@@ -45,11 +41,7 @@ fn loss(svg: &mut Svg, area: [f64; 4], training: &Training) {
     let curves = [
         Curve::new("training", "good", along(training, |t| t.train_loss)),
         Curve::new("validation", "bad", along(training, |t| t.validation_loss)),
-        Curve::new(
-            "with temperature",
-            "bad dash",
-            along(training, |t| t.calibrated_loss),
-        ),
+        Curve::new("with temperature", "bad dash", along(training, |t| t.calibrated_loss)),
     ];
     path_panel(svg, area, "Log-loss by penalty λ", training.lambda, &curves);
 }
@@ -58,49 +50,25 @@ fn path_panel(svg: &mut Svg, area: [f64; 4], title: &str, chosen: f64, curves: &
     let values =
         |pick: fn(&(f64, f64)) -> f64| curves.iter().flat_map(move |c| c.points.iter().map(pick));
     let (x, y) = (Axis::log(values(|p| p.0)), Axis::even(values(|p| p.1)));
-    let panel = Panel {
-        area,
-        title,
-        under: "λ",
-        x,
-        y,
-    };
+    let panel = Panel { area, title, under: "λ", x, y };
     panel.draw(svg, curves);
     panel.mark(svg, chosen, "chosen");
 }
 
 fn iterations(svg: &mut Svg, area: [f64; 4], training: &Training) {
     let numbered = |losses: &[f64]| -> Points {
-        losses
-            .iter()
-            .enumerate()
-            .map(|(i, loss)| (i as f64, *loss))
-            .collect()
+        losses.iter().enumerate().map(|(i, loss)| (i as f64, *loss)).collect()
     };
     let mut curves = Vec::new();
     if let Some(trial) = training.chosen() {
-        let looks = trial
-            .validation_curve
-            .iter()
-            .map(|look| (look.iteration as f64, look.loss));
+        let looks = trial.validation_curve.iter().map(|look| (look.iteration as f64, look.loss));
         curves.push(Curve::new("objective", "good", numbered(&trial.losses)));
         curves.push(Curve::new("validation", "bad", looks.collect()));
     }
-    curves.push(Curve::new(
-        "final fit",
-        "third dash",
-        numbered(&training.losses),
-    ));
+    curves.push(Curve::new("final fit", "third dash", numbered(&training.losses)));
     let values =
         |pick: fn(&(f64, f64)) -> f64| curves.iter().flat_map(move |c| c.points.iter().map(pick));
     let (x, y) = (Axis::even(values(|p| p.0)), Axis::log(values(|p| p.1)));
     let title = "Loss by iteration at the chosen λ";
-    Panel {
-        area,
-        title,
-        under: "iteration",
-        x,
-        y,
-    }
-    .draw(svg, &curves);
+    Panel { area, title, under: "iteration", x, y }.draw(svg, &curves);
 }

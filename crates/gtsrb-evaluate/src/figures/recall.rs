@@ -15,11 +15,7 @@ const ROW: f64 = 17.0;
 #[must_use]
 pub fn recall(metrics: &Metrics) -> String {
     let mut bars: Vec<Bar> = metrics.classes.iter().filter_map(Bar::of).collect();
-    bars.sort_by(|a, b| {
-        a.recall
-            .total_cmp(&b.recall)
-            .then(a.class.class.cmp(&b.class.class))
-    });
+    bars.sort_by(|a, b| a.recall.total_cmp(&b.recall).then(a.class.class.cmp(&b.class.class)));
     let scale = Scale::of(&bars);
     let height = TOP + ROW * bars.len() as f64;
     let title = "Recall of each class with its 95 % interval, lowest first";
@@ -43,25 +39,13 @@ impl<'a> Bar<'a> {
     fn of(class: &'a ClassMetrics) -> Option<Self> {
         let recall = class.recall?;
         let hits = (recall * class.support as f64).round() as u64;
-        Some(Self {
-            class,
-            recall,
-            interval: wilson(hits, class.support),
-        })
+        Some(Self { class, recall, interval: wilson(hits, class.support) })
     }
 
     fn draw(&self, svg: &mut Svg, scale: &Scale, y: f64) {
         let (class, [from, to]) = (self.class, self.interval);
-        svg.text(
-            "end",
-            (scale.left - 34.0, y + 4.0),
-            &shorten(&class.name, NAME),
-        );
-        svg.text(
-            "end",
-            (scale.left - 12.0, y + 4.0),
-            &class.class.to_string(),
-        );
+        svg.text("end", (scale.left - 34.0, y + 4.0), &shorten(&class.name, NAME));
+        svg.text("end", (scale.left - 12.0, y + 4.0), &class.class.to_string());
         svg.line("stroke third", (scale.x(from), y), (scale.x(to), y));
         let tip = format!(
             "{}: {:.2} % of {} (95 % interval {:.2} to {:.2})",
@@ -86,15 +70,9 @@ struct Scale {
 impl Scale {
     /// Room for the longest name; the lowest bound, rounded down to a tenth.
     fn of(bars: &[Bar]) -> Self {
-        let longest = bars
-            .iter()
-            .map(|b| b.class.name.chars().count().min(NAME))
-            .max();
+        let longest = bars.iter().map(|b| b.class.name.chars().count().min(NAME)).max();
         let lowest = bars.iter().map(|b| b.interval[0]).fold(0.9, f64::min);
-        Self {
-            left: 50.0 + 6.6 * longest.unwrap_or(0) as f64,
-            low: (lowest * 10.0).floor() / 10.0,
-        }
+        Self { left: 50.0 + 6.6 * longest.unwrap_or(0) as f64, low: (lowest * 10.0).floor() / 10.0 }
     }
 
     fn x(&self, recall: f64) -> f64 {
@@ -107,11 +85,7 @@ impl Scale {
         for value in (0..=count).map(|i| self.low + step * f64::from(i)) {
             let x = self.x(value);
             svg.line("line", (x, TOP - 4.0), (x, bottom));
-            svg.text(
-                "soft small mid",
-                (x, TOP - 10.0),
-                &format!("{:.0} %", 100.0 * value),
-            );
+            svg.text("soft small mid", (x, TOP - 10.0), &format!("{:.0} %", 100.0 * value));
         }
     }
 }

@@ -12,34 +12,21 @@ fn cold_warm_and_half_warm_give_the_same_bytes() {
     let cold = Run::new(&images(0..100));
     let first = cold.extract(&[]);
     assert_eq!(first["state"], "done");
-    assert_eq!(
-        (&first["summary"]["hits"], &first["summary"]["misses"]),
-        (&0.into(), &100.into())
-    );
+    assert_eq!((&first["summary"]["hits"], &first["summary"]["misses"]), (&0.into(), &100.into()));
     let (index, embeddings) = (cold.index(), cold.embeddings());
     assert_eq!(embeddings.1.dim(), (100, 64));
 
     let second = cold.extract(&[]);
     assert_eq!(second["state"], "current");
     assert_eq!(second["summary"]["hits"], 100);
-    assert_eq!(
-        cold.command(&["--skip-code"])
-            .output()
-            .unwrap()
-            .status
-            .code(),
-        Some(99)
-    );
+    assert_eq!(cold.command(&["--skip-code"]).output().unwrap().status.code(), Some(99));
     assert_eq!(cold.index(), index);
 
     let half = Run::new(&images(30..70));
     half.extract(&[]);
     half.write_images(&images(0..100));
     let rest = half.extract(&["--batch", "8"]);
-    assert_eq!(
-        (&rest["summary"]["hits"], &rest["summary"]["misses"]),
-        (&40.into(), &60.into())
-    );
+    assert_eq!((&rest["summary"]["hits"], &rest["summary"]["misses"]), (&40.into(), &60.into()));
     assert_eq!(rest["summary"]["why"][0], "the images changed");
     assert_eq!(half.index(), index);
     assert_eq!(half.embeddings(), embeddings);
@@ -69,24 +56,15 @@ fn a_changed_parameter_is_named_and_the_old_view_is_kept() {
         return;
     }
     let run = Run::new(&images(0..20));
-    assert_eq!(
-        run.extract(&[])["summary"]["why"][0],
-        "first extraction of this run"
-    );
+    assert_eq!(run.extract(&[])["summary"]["why"][0], "first extraction of this run");
     let before = run.embeddings();
     let changed = run.extract(&["--margin", "0.1", "--storage", "f32"]);
     assert_eq!(changed["summary"]["misses"], 20);
     let why = changed["summary"]["why"].to_string();
-    assert!(
-        why.contains("margin 0.0 -> 0.1") && why.contains("storage f16 -> f32"),
-        "{why}"
-    );
+    assert!(why.contains("margin 0.0 -> 0.1") && why.contains("storage f16 -> f32"), "{why}");
     assert_ne!(run.embeddings().1, before.1);
     let back = run.extract(&[]);
-    assert_eq!(
-        (&back["state"], &back["summary"]["misses"]),
-        (&"done".into(), &0.into())
-    );
+    assert_eq!((&back["state"], &back["summary"]["misses"]), (&"done".into(), &0.into()));
     assert_eq!(run.embeddings(), before);
 }
 
@@ -121,10 +99,7 @@ fn a_damaged_part_is_found_and_computed_again() {
         }
         let again = run.extract(&[]);
         assert_eq!(again["summary"]["misses"], 20);
-        assert!(
-            again["summary"]["why"].to_string().contains("damaged"),
-            "{again}"
-        );
+        assert!(again["summary"]["why"].to_string().contains("damaged"), "{again}");
         assert_eq!(run.index(), index);
         assert_eq!(run.embeddings(), embeddings);
     }
@@ -139,10 +114,7 @@ fn two_at_once_corrupt_nothing() {
     let both = [0, 1].map(|_| run.command(&[]).spawn().unwrap());
     let codes = both.map(|process| process.wait_with_output().unwrap().status.code());
     assert!(codes.contains(&Some(0)), "{codes:?}");
-    assert!(
-        codes.iter().all(|code| [Some(0), Some(75)].contains(code)),
-        "{codes:?}"
-    );
+    assert!(codes.iter().all(|code| [Some(0), Some(75)].contains(code)), "{codes:?}");
     assert_eq!(run.extract(&[])["state"], "current");
     let alone = Run::new(&images(0..400));
     alone.extract(&[]);
@@ -155,16 +127,10 @@ fn verify_finds_what_the_cache_has_wrong() {
         return;
     }
     let run = Run::new(&images(0..30));
-    let view: artifact::Hash = run.extract(&[])["summary"]["view"]
-        .as_str()
-        .unwrap()
-        .parse()
-        .unwrap();
+    let view: artifact::Hash =
+        run.extract(&[])["summary"]["view"].as_str().unwrap().parse().unwrap();
     let good = run.extract(&["verify", "--rows", "12"]);
-    assert_eq!(
-        (&good["summary"]["rows"], &good["summary"]["identical"]),
-        (&12.into(), &12.into())
-    );
+    assert_eq!((&good["summary"]["rows"], &good["summary"]["identical"]), (&12.into(), &12.into()));
 
     let (rows, matrix) = run.embeddings();
     std::fs::remove_file(&run.parts()[0]).unwrap();
@@ -172,15 +138,10 @@ fn verify_finds_what_the_cache_has_wrong() {
     let mut cache = Cache::open(&run.cache(), view).unwrap();
     let writer = cache.lock().unwrap();
     let wrong: Array2<f32> = matrix * 1.1;
-    cache
-        .append(&writer, &keys, Storage::F16, wrong.view())
-        .unwrap();
+    cache.append(&writer, &keys, Storage::F16, wrong.view()).unwrap();
     drop(writer);
     let message = run.fails(65, &["verify", "--rows", "12"]);
-    assert!(
-        message.contains("12 of 12") && message.contains("Train/"),
-        "{message}"
-    );
+    assert!(message.contains("12 of 12") && message.contains("Train/"), "{message}");
 }
 
 #[test]
@@ -191,9 +152,6 @@ fn a_dry_run_says_what_would_be_computed() {
     let run = Run::new(&[image(1), image(2)]);
     let finished = run.command(&["--dry-run"]).output().unwrap();
     let text = String::from_utf8(finished.stdout).unwrap();
-    assert!(
-        text.contains("would compute 2 embeddings for 2 images on cpu"),
-        "{text}"
-    );
+    assert!(text.contains("would compute 2 embeddings for 2 images on cpu"), "{text}");
     assert!(!run.dir().join("embeddings").exists());
 }

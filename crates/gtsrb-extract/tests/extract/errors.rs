@@ -17,11 +17,7 @@ const OLD: &str = r#"
 "#;
 
 fn with_library(run: &Run, library: &Path) -> String {
-    let finished = run
-        .command(&[])
-        .env("ORT_DYLIB_PATH", library)
-        .output()
-        .unwrap();
+    let finished = run.command(&[]).env("ORT_DYLIB_PATH", library).output().unwrap();
     assert_eq!(finished.status.code(), Some(69), "{}", stderr(&finished));
     assert!(!run.dir().join("embeddings").exists());
     stderr(&finished)
@@ -41,26 +37,16 @@ fn a_missing_or_wrong_library_is_unavailable() {
 #[test]
 fn without_the_variable_the_places_are_named() {
     let run = Run::new(&images(0..2));
-    let finished = run
-        .command(&[])
-        .env_remove("ORT_DYLIB_PATH")
-        .output()
-        .unwrap();
+    let finished = run.command(&[]).env_remove("ORT_DYLIB_PATH").output().unwrap();
     assert_eq!(finished.status.code(), Some(69));
     let message = stderr(&finished);
-    assert!(
-        message.contains("cache/downloads/onnxruntime: no "),
-        "{message}"
-    );
+    assert!(message.contains("cache/downloads/onnxruntime: no "), "{message}");
     assert!(message.contains("target/"), "{message}");
 }
 
 fn compile(source: &Path, library: &Path) -> bool {
     let arguments = ["-shared", "-fPIC", "-o"];
-    let compiler = Command::new("cc")
-        .args(arguments)
-        .args([library, source])
-        .status();
+    let compiler = Command::new("cc").args(arguments).args([library, source]).status();
     compiler.is_ok_and(|status| status.success())
 }
 
@@ -93,16 +79,9 @@ fn cuda_is_not_replaced_by_the_processor() {
         return;
     }
     assert_eq!(finished.status.code(), Some(69));
-    assert!(
-        stderr(&finished).contains("CUDA is asked for"),
-        "{}",
-        stderr(&finished)
-    );
+    assert!(stderr(&finished).contains("CUDA is asked for"), "{}", stderr(&finished));
     assert!(run.parts().is_empty());
-    assert_eq!(
-        run.extract(&["--device", "auto"])["summary"]["device"],
-        "cpu"
-    );
+    assert_eq!(run.extract(&["--device", "auto"])["summary"]["device"], "cpu");
 }
 
 #[test]
@@ -116,10 +95,7 @@ fn nan_is_never_cached() {
     let run = Run::new(&some);
     run.write_backbone(NAN);
     let message = run.fails(65, &[]);
-    assert!(
-        message.contains("NaN") && message.contains("Train/5.png"),
-        "{message}"
-    );
+    assert!(message.contains("NaN") && message.contains("Train/5.png"), "{message}");
     assert!(!message.contains("Train/4.png"), "{message}");
     assert!(!run.dir().join("embeddings/manifest.json").exists());
     run.write_images(&images(0..9));
@@ -143,11 +119,9 @@ fn missing_stages_and_wrong_settings_are_named() {
         return;
     }
     let run = Run::new(&images(0..2));
-    for (setting, named) in [
-        ("margin = 2.0", "margin"),
-        ("batch = 0", "batch"),
-        ("crops = 1", "crops"),
-    ] {
+    for (setting, named) in
+        [("margin = 2.0", "margin"), ("batch = 0", "batch"), ("crops = 1", "crops")]
+    {
         let config = run.file("x.toml", &format!("[extract]\n{setting}\n"));
         let message = run.fails(78, &["--config", &config.display().to_string()]);
         assert!(message.contains(named), "{message}");
@@ -179,13 +153,7 @@ fn a_signal_ends_it_soon_and_keeps_what_was_finished() {
     let process = run.command(&[]).spawn().unwrap();
     std::thread::sleep(Duration::from_secs(2));
     let id = process.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-TERM", &id])
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
     let signalled = Instant::now();
     let finished = process.wait_with_output().unwrap();
     assert_eq!(finished.status.code(), Some(143), "{}", stderr(&finished));

@@ -14,20 +14,9 @@ fn read(folder: &Path, number: usize, kind: &str) -> Vec<u8> {
 fn frame(folder: &Path, number: usize) -> Image {
     let picture = Picture::decode(&read(folder, number, "ppm")).unwrap();
     let text = String::from_utf8(read(folder, number, "roi")).unwrap();
-    let corners: Vec<i32> = text
-        .split(' ')
-        .map(|corner| corner.parse().unwrap())
-        .collect();
-    let roi = Roi {
-        x1: corners[0],
-        y1: corners[1],
-        x2: corners[2],
-        y2: corners[3],
-    };
-    Image {
-        roi,
-        ..picture_as_image(&picture, number as u32)
-    }
+    let corners: Vec<i32> = text.split(' ').map(|corner| corner.parse().unwrap()).collect();
+    let roi = Roi { x1: corners[0], y1: corners[1], x2: corners[2], y2: corners[3] };
+    Image { roi, ..picture_as_image(&picture, number as u32) }
 }
 
 #[test]
@@ -56,14 +45,8 @@ fn embeddings_of_real_frames_equal_pythons() {
     let (_, matrix) = run.embeddings();
     for (number, row) in matrix.rows().into_iter().enumerate() {
         let bytes = read(out.path(), number, "f32");
-        let expected = bytes
-            .chunks_exact(4)
-            .map(|b| f32::from_le_bytes(b.try_into().unwrap()));
-        let largest = row
-            .iter()
-            .zip(expected)
-            .map(|(a, b)| (a - b).abs())
-            .fold(0.0, f32::max);
+        let expected = bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()));
+        let largest = row.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(largest < 1e-5, "frame {number}: {largest}");
     }
 }

@@ -39,12 +39,7 @@ pub fn picture_as_image(picture: &Picture, number: u32) -> Image {
         bytes: picture.to_png().unwrap(),
         path: format!("Train/{number}.png"),
         label: i64::from(number % 2),
-        roi: Roi {
-            x1: 2,
-            y1: 3,
-            x2: width - 3,
-            y2: height - 2,
-        },
+        roi: Roi { x1: 2, y1: 3, x2: width - 3, y2: height - 2 },
         width,
         height,
         track: Some(format!("0-{}", number / 30)),
@@ -66,10 +61,7 @@ pub struct Run {
 impl Run {
     /// A run with these images (the last fifth of them for the test) and the tiny backbone.
     pub fn new(images: &[Image]) -> Self {
-        let run = Self {
-            folder: tempfile::tempdir().unwrap(),
-            name: "a",
-        };
+        let run = Self { folder: tempfile::tempdir().unwrap(), name: "a" };
         run.write_images(images);
         run.write_backbone(TINY);
         run
@@ -91,30 +83,17 @@ impl Run {
             let file = output.create(&split.file(0, 1)).unwrap();
             let mut writer = Writer::new(file, &classes).unwrap();
             writer.write(images).unwrap();
-            writer
-                .finish()
-                .unwrap()
-                .finish(Some(images.len() as u64))
-                .unwrap()
+            writer.finish().unwrap().finish(Some(images.len() as u64)).unwrap()
         });
         let facts = BTreeMap::from([("classes".to_owned(), json!(classes))]);
-        output
-            .commit(work("gtsrb-ingest"), staged.into(), BTreeMap::new(), facts)
-            .unwrap();
+        output.commit(work("gtsrb-ingest"), staged.into(), BTreeMap::new(), facts).unwrap();
     }
 
     pub fn write_backbone(&self, onnx: &[u8]) {
         let output = Output::open(&self.dir().join("backbone")).unwrap();
         let staged = output.write("backbone.onnx", onnx).unwrap();
         let nothing = BTreeMap::new();
-        output
-            .commit(
-                work("gtsrb-backbone"),
-                vec![staged],
-                nothing,
-                BTreeMap::new(),
-            )
-            .unwrap();
+        output.commit(work("gtsrb-backbone"), vec![staged], nothing, BTreeMap::new()).unwrap();
     }
 
     /// The binary, to be run on this run.
@@ -122,13 +101,7 @@ impl Run {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gtsrb-extract"));
         command
             .args(args)
-            .args([
-                "--run",
-                &self.dir().display().to_string(),
-                "--json",
-                "--threads",
-                "2",
-            ])
+            .args(["--run", &self.dir().display().to_string(), "--json", "--threads", "2"])
             .env("CACHE_DIR", self.folder.path().join("cache"))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -169,10 +142,7 @@ impl Run {
 
     /// The files of all views that hold embeddings.
     pub fn parts(&self) -> Vec<PathBuf> {
-        let views = std::fs::read_dir(self.cache())
-            .into_iter()
-            .flatten()
-            .flatten();
+        let views = std::fs::read_dir(self.cache()).into_iter().flatten().flatten();
         let files = views.flat_map(|view| std::fs::read_dir(view.path()).unwrap().flatten());
         let mut parts: Vec<PathBuf> = files.map(|file| file.path()).collect();
         parts.retain(|path| path.extension().is_some_and(|kind| kind == "parquet"));
@@ -183,10 +153,7 @@ impl Run {
     /// Writes a text file beside the run.
     pub fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join(name);
-        std::fs::File::create(&path)
-            .unwrap()
-            .write_all(text.as_bytes())
-            .unwrap();
+        std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
         path
     }
 }

@@ -56,18 +56,12 @@ type Part<'a> = Vec<(&'a str, &'a str)>;
 fn parts<'a>(pictures: &[&'a str]) -> (Part<'a>, Option<Part<'a>>) {
     let top = |path: &'a str| path.split_once('/').unwrap_or(("", path));
     let is = |folder: &str, name: &str| folder.eq_ignore_ascii_case(name);
-    let parted = pictures
-        .iter()
-        .all(|p| is(top(p).0, "train") || is(top(p).0, "test"));
+    let parted = pictures.iter().all(|p| is(top(p).0, "train") || is(top(p).0, "test"));
     if !parted {
         return (pictures.iter().map(|&p| (p, p)).collect(), None);
     }
     let part = |name: &str| -> Part<'a> {
-        pictures
-            .iter()
-            .filter(|p| is(top(p).0, name))
-            .map(|&p| (p, top(p).1))
-            .collect()
+        pictures.iter().filter(|p| is(top(p).0, name)).map(|&p| (p, top(p).1)).collect()
     };
     let test = part("test");
     (part("train"), (!test.is_empty()).then_some(test))
@@ -75,15 +69,10 @@ fn parts<'a>(pictures: &[&'a str]) -> (Part<'a>, Option<Part<'a>>) {
 
 /// The folders' names in the order of their bytes.
 fn classes<'a>(train: &Part<'a>) -> Result<BTreeSet<&'a str>> {
-    let names: BTreeSet<_> = train
-        .iter()
-        .filter_map(|(_, path)| path.split_once('/'))
-        .map(|(class, _)| class)
-        .collect();
+    let names: BTreeSet<_> =
+        train.iter().filter_map(|(_, path)| path.split_once('/')).map(|(class, _)| class).collect();
     match names.iter().find(|name| name.chars().any(char::is_control)) {
-        Some(name) => Err(Error::data(format!(
-            "the class {name:?} has control characters"
-        ))),
+        Some(name) => Err(Error::data(format!("the class {name:?} has control characters"))),
         None => Ok(names),
     }
 }
@@ -117,13 +106,7 @@ mod tests {
         assert_eq!(test, Some(vec![("test/a/2.png", "a/2.png")]));
         let (train, test) = parts(&["train/1.png", "bus/2.png"]);
         assert_eq!((train.len(), test), (2, None));
-        assert_eq!(
-            classes(&train).unwrap().into_iter().collect::<Vec<_>>(),
-            ["bus", "train"]
-        );
-        assert_eq!(
-            parts(&["train/a/1.png"]),
-            (vec![("train/a/1.png", "a/1.png")], None)
-        );
+        assert_eq!(classes(&train).unwrap().into_iter().collect::<Vec<_>>(), ["bus", "train"]);
+        assert_eq!(parts(&["train/a/1.png"]), (vec![("train/a/1.png", "a/1.png")], None));
     }
 }

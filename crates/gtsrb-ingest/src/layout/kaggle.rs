@@ -48,16 +48,9 @@ fn find(tree: &Tree, table: &str, row: &Row) -> std::result::Result<Found, Bad> 
     let mut end = path.trim_start_matches('/');
     while end.contains('/') {
         if tree.has(end) {
-            return Ok(Found {
-                key: end.to_owned(),
-                path: end.to_owned(),
-                class: None,
-            });
+            return Ok(Found { key: end.to_owned(), path: end.to_owned(), class: None });
         }
         end = end.split_once('/').map_or("", |(_, rest)| rest);
     }
-    Err(Bad::missing(
-        path,
-        format!("not there, but {table}:{} names it", row.line),
-    ))
+    Err(Bad::missing(path, format!("not there, but {table}:{} names it", row.line)))
 }

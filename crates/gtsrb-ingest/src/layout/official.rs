@@ -22,10 +22,8 @@ use crate::bad::Bad;
 use crate::tree::Tree;
 
 /// Where the training classes' folders begin, and what is stored for that.
-const TRAIN: [(&str, &str); 2] = [
-    ("Final_Training/Images/", TRAIN_DIR),
-    ("Training/", "GTSRB/Training"),
-];
+const TRAIN: [(&str, &str); 2] =
+    [("Final_Training/Images/", TRAIN_DIR), ("Training/", "GTSRB/Training")];
 /// Where the test pictures begin.
 const TEST: &str = "Final_Test/Images/";
 /// The column that names the picture.
@@ -41,9 +39,7 @@ pub fn is_here(tree: &Tree) -> bool {
     let archives = [TRAIN_ARCHIVE, TEST_ARCHIVE];
     archives.iter().any(|name| tree.has(name))
         || tree.paths().any(|path| {
-            [final_part, TEST]
-                .iter()
-                .any(|marker| behind(path, marker).is_some())
+            [final_part, TEST].iter().any(|marker| behind(path, marker).is_some())
                 || behind(path, competition_part).is_some_and(|p| is_train(p) && is_table(p))
         })
 }
@@ -62,12 +58,7 @@ pub fn list(tree: &mut Tree) -> Result<Listing> {
     let (train, dir) = train_part(tree)?;
     let test = part(tree, TEST)?;
     let pictures = train.values().chain(test.values()).cloned().collect();
-    Ok(listing(
-        Layout::Official,
-        read_train(tree, &train, dir)?,
-        read_test(tree, &test)?,
-        pictures,
-    ))
+    Ok(listing(Layout::Official, read_train(tree, &train, dir)?, read_test(tree, &test)?, pictures))
 }
 
 /// What follows `marker` in `path`, where the marker is whole folders.
@@ -122,18 +113,13 @@ fn train_part(tree: &Tree) -> Result<(Part, &'static str)> {
 
 /// The table of the test pictures with their classes.
 fn truth(tree: &Tree) -> Option<String> {
-    let found = tree
-        .paths()
-        .find(|path| path.rsplit('/').next() == Some(TEST_TRUTH));
+    let found = tree.paths().find(|path| path.rsplit('/').next() == Some(TEST_TRUTH));
     found.map(str::to_owned)
 }
 
 fn read_train(tree: &Tree, part: &Part, dir: &str) -> Result<Rows> {
-    let mut folders: Vec<&str> = part
-        .keys()
-        .filter_map(|path| path.split_once('/'))
-        .map(|(folder, _)| folder)
-        .collect();
+    let mut folders: Vec<&str> =
+        part.keys().filter_map(|path| path.split_once('/')).map(|(folder, _)| folder).collect();
     folders.dedup();
     if folders.is_empty() {
         return Err(Error::missing(format!(
@@ -141,10 +127,7 @@ fn read_train(tree: &Tree, part: &Part, dir: &str) -> Result<Rows> {
             tree.root().display()
         )));
     }
-    let strange: Vec<_> = folders
-        .iter()
-        .filter(|f| class_number(f).is_none())
-        .collect();
+    let strange: Vec<_> = folders.iter().filter(|f| class_number(f).is_none()).collect();
     if !strange.is_empty() {
         return Err(Error::data(format!(
             "{}: folders of classes must be numbers such as 00007, not {strange:?}",
@@ -162,22 +145,13 @@ fn read_class(tree: &Tree, part: &Part, dir: &str, folder: &str, rows: &mut Rows
     let table = format!("{folder}/GT-{folder}.csv");
     let name = format!("{dir}/{table}");
     let Some(key) = part.get(&table) else {
-        return Err(Error::missing(format!(
-            "{name} is not there; fetch {TRAIN_ARCHIVE} again"
-        )));
+        return Err(Error::missing(format!("{name} is not there; fetch {TRAIN_ARCHIVE} again")));
     };
     rows.read(tree, (key, &name), FILE, |row| {
         let path = format!("{dir}/{folder}/{}", row.file);
         match part.get(&format!("{folder}/{}", row.file)) {
-            Some(key) => Ok(Found {
-                key: key.clone(),
-                path,
-                class: class_number(folder),
-            }),
-            None => Err(Bad::missing(
-                path,
-                format!("not there, but {name}:{} names it", row.line),
-            )),
+            Some(key) => Ok(Found { key: key.clone(), path, class: class_number(folder) }),
+            None => Err(Bad::missing(path, format!("not there, but {name}:{} names it", row.line))),
         }
     })
 }
@@ -199,11 +173,7 @@ fn read_test(tree: &Tree, part: &Part) -> Result<Rows> {
     rows.read(tree, (&key, TEST_TRUTH), FILE, |row| {
         let path = format!("{TEST_DIR}/{}", row.file);
         match part.get(&row.file) {
-            Some(key) => Ok(Found {
-                key: key.clone(),
-                path,
-                class: None,
-            }),
+            Some(key) => Ok(Found { key: key.clone(), path, class: None }),
             None => Err(Bad::missing(
                 path,
                 format!("not there, but {TEST_TRUTH}:{} names it", row.line),
@@ -219,27 +189,15 @@ mod tests {
 
     #[test]
     fn markers_are_whole_folders() {
-        assert_eq!(
-            behind("GTSRB/Final_Training/Images/00000/a", TRAIN[0].0),
-            Some("00000/a")
-        );
-        assert_eq!(
-            behind("Final_Training/Images/00000/a", TRAIN[0].0),
-            Some("00000/a")
-        );
+        assert_eq!(behind("GTSRB/Final_Training/Images/00000/a", TRAIN[0].0), Some("00000/a"));
+        assert_eq!(behind("Final_Training/Images/00000/a", TRAIN[0].0), Some("00000/a"));
         assert_eq!(behind("GTSRB/Final_Training/00000/a", TRAIN[1].0), None);
-        assert_eq!(
-            behind("gtsrb/GTSRB/Training/00000/a", TRAIN[1].0),
-            Some("00000/a")
-        );
+        assert_eq!(behind("gtsrb/GTSRB/Training/00000/a", TRAIN[1].0), Some("00000/a"));
     }
 
     #[test]
     fn class_folders_are_numbers() {
-        assert_eq!(
-            (class_number("00007"), class_number("7")),
-            (Some(7), Some(7))
-        );
+        assert_eq!((class_number("00007"), class_number("7")), (Some(7), Some(7)));
         for folder in ["", " 7", "-1", "７", "7a"] {
             assert_eq!(class_number(folder), None, "{folder}");
         }

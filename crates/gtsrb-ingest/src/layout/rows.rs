@@ -47,10 +47,7 @@ impl Rows {
         self.tables.push((name.to_owned(), Hash::of(&bytes)));
         self.bad.extend(table.bad.into_iter().map(|bad| {
             let line = bad.path.rsplit(':').next().unwrap_or_default().to_owned();
-            Bad {
-                path: format!("{name}:{line}"),
-                ..bad
-            }
+            Bad { path: format!("{name}:{line}"), ..bad }
         }));
         for row in table.rows {
             match find(&row) {
@@ -64,21 +61,12 @@ impl Rows {
     fn add(&mut self, table: &str, row: &Row, Found { key, path, class }: Found) {
         self.named.insert(key.clone());
         if let Some(reason) = wrong_class(row.class, class) {
-            self.bad
-                .push(Bad::new(path, format!("{table}:{}: {reason}", row.line)));
+            self.bad.push(Bad::new(path, format!("{table}:{}: {reason}", row.line)));
             return;
         }
         let (track, frame) = track(row.class, &path);
         let (roi, size) = (Some(row.roi), Some(row.size));
-        let item = Item {
-            key,
-            path: path.clone(),
-            label: row.class,
-            roi,
-            size,
-            track,
-            frame,
-        };
+        let item = Item { key, path: path.clone(), label: row.class, roi, size, track, frame };
         match self.items.get(&path) {
             None => {
                 self.items.insert(path, item);
@@ -97,9 +85,7 @@ impl Rows {
     /// The pictures that have one clear row.
     fn finish(&mut self) -> Vec<Item> {
         let items = std::mem::take(&mut self.items).into_values();
-        items
-            .filter(|item| !self.doubtful.contains(&item.path))
-            .collect()
+        items.filter(|item| !self.doubtful.contains(&item.path)).collect()
     }
 }
 
@@ -107,10 +93,7 @@ impl Rows {
 /// which those that no row named are kept.
 pub fn listing(layout: Layout, mut train: Rows, mut test: Rows, pictures: Vec<String>) -> Listing {
     let named = |key: &String| train.named.contains(key) || test.named.contains(key);
-    let unlisted = pictures
-        .into_iter()
-        .filter(|key| is_picture(key) && !named(key))
-        .collect();
+    let unlisted = pictures.into_iter().filter(|key| is_picture(key) && !named(key)).collect();
     let (train_items, test_items) = (train.finish(), test.finish());
     Listing {
         layout,

@@ -28,16 +28,9 @@ impl Call {
     /// Asserts the exit code and that the error names `wanted`.
     pub fn fails(&self, code: i32, wanted: &str) {
         assert_eq!(self.code, code, "{}{}", self.stdout, self.stderr);
-        let error = self
-            .stderr
-            .lines()
-            .find(|line| line.starts_with("error: ingest: "));
+        let error = self.stderr.lines().find(|line| line.starts_with("error: ingest: "));
         assert!(error.is_some(), "no error line: {}", self.stderr);
-        assert!(
-            self.stderr.contains(wanted),
-            "{wanted:?} is not in: {}",
-            self.stderr
-        );
+        assert!(self.stderr.contains(wanted), "{wanted:?} is not in: {}", self.stderr);
     }
 
     pub fn succeeds(&self) {
@@ -81,12 +74,7 @@ impl Place {
         };
         entries
             .map(|entry| entry.unwrap())
-            .map(|e| {
-                (
-                    e.file_name().into_string().unwrap(),
-                    fs::read(e.path()).unwrap(),
-                )
-            })
+            .map(|e| (e.file_name().into_string().unwrap(), fs::read(e.path()).unwrap()))
             .filter(|(name, _)| name != ".lock" && name != "source.stat")
             .collect()
     }
@@ -120,8 +108,7 @@ pub fn unpack(archive: &Path, target: &Path) {
 pub fn pack(archive: &Path, root: &Path, names: &[String]) {
     let mut zip = zip::ZipWriter::new(fs::File::create(archive).unwrap());
     for name in names {
-        zip.start_file(name.as_str(), zip::write::SimpleFileOptions::default())
-            .unwrap();
+        zip.start_file(name.as_str(), zip::write::SimpleFileOptions::default()).unwrap();
         zip.write_all(&fs::read(root.join(name)).unwrap()).unwrap();
     }
     zip.finish().unwrap();
@@ -162,10 +149,7 @@ pub fn official(root: &Path) {
         write(&folder.join(format!("GT-{class:05}.csv")), table);
         for number in [class, class + 2] {
             let name = format!("{number:05}.ppm");
-            write(
-                &root.join(TEST).join(&name),
-                drawing(18, 18, 1000 + number).to_ppm(),
-            );
+            write(&root.join(TEST).join(&name), drawing(18, 18, 1000 + number).to_ppm());
             write!(truth, "{name};18;18;3;3;14;14;{class}\r\n").unwrap();
         }
     }

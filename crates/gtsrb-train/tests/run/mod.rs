@@ -34,45 +34,27 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self {
-            classes: 3,
-            tracks: vec![6; 3],
-            poison: None,
-        }
+        Self { classes: 3, tracks: vec![6; 3], poison: None }
     }
 }
 
 impl Run {
     pub fn new(plan: &Plan) -> Self {
-        let run = Self {
-            root: tempfile::tempdir().unwrap(),
-        };
+        let run = Self { root: tempfile::tempdir().unwrap() };
         let dir = run.dir();
         let backbone = backbone();
         commit(&dir.join("backbone"), "gtsrb-backbone", &[], |output| {
             vec![output.write("backbone.onnx", &backbone).unwrap()]
         });
-        let classes: Vec<String> = (0..plan.classes)
-            .map(|class| format!("sign {class}"))
-            .collect();
+        let classes: Vec<String> = (0..plan.classes).map(|class| format!("sign {class}")).collect();
         let images = images(&plan.tracks);
-        let work = commit(
-            &dir.join("images"),
-            "gtsrb-ingest",
-            &[("classes", json!(classes))],
-            |o| {
+        let work =
+            commit(&dir.join("images"), "gtsrb-ingest", &[("classes", json!(classes))], |o| {
                 let mut writer =
                     Writer::new(o.create(&Split::Train.file(0, 1)).unwrap(), &classes).unwrap();
                 writer.write(&images).unwrap();
-                vec![
-                    writer
-                        .finish()
-                        .unwrap()
-                        .finish(Some(images.len() as u64))
-                        .unwrap(),
-                ]
-            },
-        );
+                vec![writer.finish().unwrap().finish(Some(images.len() as u64)).unwrap()]
+            });
         run.embed(plan, &images, &classes, Hash::of(&backbone), work);
         run
     }
@@ -100,9 +82,7 @@ impl Run {
         };
         let keys: Vec<_> = images.iter().map(key).collect();
         let mut x = Array2::from_shape_fn((images.len(), DIMS), |(row, column)| {
-            let png = image::load_from_memory(&images[row].bytes)
-                .unwrap()
-                .to_rgb8();
+            let png = image::load_from_memory(&images[row].bytes).unwrap().to_rgb8();
             f32::from(png.as_raw()[column]) / 255.0
         });
         if let Some((row, value)) = plan.poison {
@@ -111,9 +91,7 @@ impl Run {
         let mut cache =
             Cache::open(&self.root.path().join("cache/embeddings"), view.hash()).unwrap();
         let writer = cache.lock().unwrap();
-        cache
-            .append(&writer, &keys, Storage::F32, x.view())
-            .unwrap();
+        cache.append(&writer, &keys, Storage::F32, x.view()).unwrap();
         let rows: Vec<Row> = images
             .iter()
             .zip(keys)
@@ -130,24 +108,16 @@ impl Run {
             let file = write_index(output.create(name).unwrap(), rows).unwrap();
             file.finish(Some(rows.len() as u64)).unwrap()
         });
-        let facts = [
-            ("view", json!(view.hash())),
-            ("dims", json!(DIMS)),
-            ("classes", json!(classes)),
-        ];
+        let facts =
+            [("view", json!(view.hash())), ("dims", json!(DIMS)), ("classes", json!(classes))];
         let work = Work {
             tool: "gtsrb-extract".into(),
             version: "1".into(),
             parameters: view.parameters(),
-            inputs: BTreeMap::from([
-                ("images".to_owned(), set),
-                ("backbone".to_owned(), backbone),
-            ]),
+            inputs: BTreeMap::from([("images".to_owned(), set), ("backbone".to_owned(), backbone)]),
         };
         let facts = facts.map(|(name, fact)| (name.to_owned(), fact)).into();
-        output
-            .commit(work, staged.into(), BTreeMap::new(), facts)
-            .unwrap();
+        output.commit(work, staged.into(), BTreeMap::new(), facts).unwrap();
     }
 
     /// Runs the binary on this run.
@@ -198,41 +168,20 @@ fn commit(
         parameters: json!({}),
         inputs: BTreeMap::new(),
     };
-    let facts = facts
-        .iter()
-        .map(|(name, fact)| ((*name).to_owned(), fact.clone()))
-        .collect();
-    output
-        .commit(work, staged, BTreeMap::new(), facts)
-        .unwrap()
-        .content()
+    let facts = facts.iter().map(|(name, fact)| ((*name).to_owned(), fact.clone())).collect();
+    output.commit(work, staged, BTreeMap::new(), facts).unwrap().content()
 }
 
 /// Pixels / 255, flattened.
 fn backbone() -> Vec<u8> {
     let mut b = Builder::new("tiny", 18);
-    let sizes = [
-        Size::Open("n"),
-        Size::Fixed(SIZE),
-        Size::Fixed(SIZE),
-        Size::Fixed(3),
-    ];
+    let sizes = [Size::Open("n"), Size::Fixed(SIZE), Size::Fixed(SIZE), Size::Fixed(3)];
     b.input("image", Element::U8, &sizes);
     let float = b.node("Cast", &["image"], "float", vec![attribute::int("to", 1)]);
     let scale = b.initializer("scale", TensorProto::f32(&[], &[1.0 / 255.0]));
     let scaled = b.node("Mul", &[&float, &scale], "scaled", vec![]);
-    let flat = b.node(
-        "Flatten",
-        &[&scaled],
-        "flat",
-        vec![attribute::int("axis", 1)],
-    );
-    b.output(
-        &flat,
-        "embedding",
-        Element::F32,
-        &[Size::Open("n"), Size::Fixed(DIMS)],
-    );
+    let flat = b.node("Flatten", &[&scaled], "flat", vec![attribute::int("axis", 1)]);
+    b.output(&flat, "embedding", Element::F32, &[Size::Open("n"), Size::Fixed(DIMS)]);
     onnx_graph::write(&b.finish().unwrap())
 }
 
@@ -259,19 +208,12 @@ fn image_of(label: usize, track: usize, frame: usize) -> Image {
         .collect();
     let picture = image::RgbImage::from_raw(SIZE as u32, SIZE as u32, pixels).unwrap();
     let mut bytes = Vec::new();
-    picture
-        .write_to(&mut Cursor::new(&mut bytes), image::ImageFormat::Png)
-        .unwrap();
+    picture.write_to(&mut Cursor::new(&mut bytes), image::ImageFormat::Png).unwrap();
     let last = SIZE as i32 - 1;
     Image {
         path: format!("{label}/{track:05}_{frame:05}.png"),
         label: label as i64,
-        roi: Roi {
-            x1: 0,
-            y1: 0,
-            x2: last,
-            y2: last,
-        },
+        roi: Roi { x1: 0, y1: 0, x2: last, y2: last },
         width: SIZE as i32,
         height: SIZE as i32,
         track: Some(format!("{track:05}")),

@@ -85,9 +85,7 @@ fn same(call: &Call, element: Option<Element>) -> Inferred<Value> {
 }
 
 fn to(call: &Call) -> Option<Element> {
-    i32::try_from(call.int("to", 0))
-        .ok()
-        .and_then(Element::from_code)
+    i32::try_from(call.int("to", 0)).ok().and_then(Element::from_code)
 }
 
 fn broadcast_all(call: &Call, from: usize) -> Inferred<Vec<usize>> {
@@ -102,11 +100,7 @@ fn broadcast_all(call: &Call, from: usize) -> Inferred<Vec<usize>> {
 pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Inferred<Vec<usize>> {
     let rank = a.len().max(b.len());
     let at = |s: &[usize], i: usize| {
-        if i + s.len() < rank {
-            1
-        } else {
-            s[i + s.len() - rank]
-        }
+        if i + s.len() < rank { 1 } else { s[i + s.len() - rank] }
     };
     (0..rank)
         .map(|i| match (at(a, i), at(b, i)) {
@@ -122,16 +116,8 @@ fn gemm(call: &Call) -> Inferred<Value> {
     let (&[a0, a1], &[b0, b1]) = (a, b) else {
         return wrong(format!("{a:?} times {b:?}: both must have two dimensions"));
     };
-    let (rows, inner) = if call.int("transA", 0) == 0 {
-        (a0, a1)
-    } else {
-        (a1, a0)
-    };
-    let (depth, columns) = if call.int("transB", 0) == 0 {
-        (b0, b1)
-    } else {
-        (b1, b0)
-    };
+    let (rows, inner) = if call.int("transA", 0) == 0 { (a0, a1) } else { (a1, a0) };
+    let (depth, columns) = if call.int("transB", 0) == 0 { (b0, b1) } else { (b1, b0) };
     if inner != depth {
         return wrong(format!("{inner} columns meet {depth} rows"));
     }
@@ -153,9 +139,7 @@ fn matmul(call: &Call) -> Inferred<Value> {
         [] => return Err(Stop::Unknown),
     };
     if inner != depth {
-        return wrong(format!(
-            "{a:?} times {b:?}: {inner} columns meet {depth} rows"
-        ));
+        return wrong(format!("{a:?} times {b:?}: {inner} columns meet {depth} rows"));
     }
     let mut shape = broadcast(a_batch, b_batch)?;
     shape.extend(rows.into_iter().chain(columns));

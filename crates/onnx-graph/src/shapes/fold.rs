@@ -24,9 +24,7 @@ fn values(call: &Call, shape: &[usize]) -> Option<Vec<i64>> {
         "Identity" | "Reshape" | "Squeeze" | "Unsqueeze" | "Flatten" => x(),
         "Concat" if shape.len() == 1 => {
             let parts = (0..call.inputs.len()).map(|i| call.integers(i).ok());
-            parts
-                .collect::<Option<Vec<_>>>()
-                .map(|parts| parts.concat())
+            parts.collect::<Option<Vec<_>>>().map(|parts| parts.concat())
         }
         "Gather" => gather(call),
         "Slice" => slice(call),
@@ -41,19 +39,14 @@ fn values(call: &Call, shape: &[usize]) -> Option<Vec<i64>> {
             if call.inputs.len() != 2 {
                 return None;
             }
-            a.iter()
-                .zip(&b)
-                .map(|(&a, &b)| arithmetic(op, a, b))
-                .collect()
+            a.iter().zip(&b).map(|(&a, &b)| arithmetic(op, a, b)).collect()
         }
     }
 }
 
 /// Between integers; a float has no known values here.
 fn cast(call: &Call, x: &[i64]) -> Option<Vec<i64>> {
-    let to = i32::try_from(call.int("to", 0))
-        .ok()
-        .and_then(Element::from_code)?;
+    let to = i32::try_from(call.int("to", 0)).ok().and_then(Element::from_code)?;
     let convert = |&v: &i64| match to {
         Element::I64 => Some(v),
         Element::I32 => i32::try_from(v).ok().map(i64::from),
@@ -67,11 +60,7 @@ fn choose(call: &Call, shape: &[usize]) -> Option<Vec<i64>> {
     let condition = spread(call, 0, shape)?;
     let (yes, no) = (spread(call, 1, shape)?, spread(call, 2, shape)?);
     let pairs = condition.iter().zip(yes.into_iter().zip(no));
-    Some(
-        pairs
-            .map(|(&c, (y, n))| if c != 0 { y } else { n })
-            .collect(),
-    )
+    Some(pairs.map(|(&c, (y, n))| if c != 0 { y } else { n }).collect())
 }
 
 fn arithmetic(op: &str, a: i64, b: i64) -> Option<i64> {
@@ -109,10 +98,7 @@ fn gather(call: &Call) -> Option<Vec<i64>> {
         return None;
     }
     let size = x.len() as i64;
-    let at = |&i: &i64| {
-        x.get(usize::try_from(if i < 0 { i + size } else { i }).ok()?)
-            .copied()
-    };
+    let at = |&i: &i64| x.get(usize::try_from(if i < 0 { i + size } else { i }).ok()?).copied();
     indices.iter().map(at).collect()
 }
 
@@ -123,9 +109,6 @@ fn slice(call: &Call) -> Option<Vec<i64>> {
     let [(start, step, length)] = slices[..] else {
         return None;
     };
-    let at = |i: usize| {
-        x.get(usize::try_from(start + i as i64 * step).ok()?)
-            .copied()
-    };
+    let at = |i: usize| x.get(usize::try_from(start + i as i64 * step).ok()?).copied();
     (0..length).map(at).collect()
 }

@@ -25,11 +25,7 @@ pub(super) fn call(call: &Call) -> Option<Inferred<Vec<Value>>> {
         "Range" => return Some(range(call).map(|v| vec![v])),
         _ => return None,
     };
-    Some(
-        shape
-            .and_then(|s| Value::new(call.element(0), s))
-            .map(|v| vec![v]),
-    )
+    Some(shape.and_then(|s| Value::new(call.element(0), s)).map(|v| vec![v]))
 }
 
 fn dim(value: i64) -> Inferred<usize> {
@@ -58,19 +54,13 @@ fn reshape(call: &Call) -> Inferred<Vec<usize>> {
     if elements(&shape)? == have {
         return Ok(shape);
     }
-    wrong(format!(
-        "a tensor of shape {x:?} can't take the shape {wanted:?}"
-    ))
+    wrong(format!("a tensor of shape {x:?} can't take the shape {wanted:?}"))
 }
 
 fn flatten(call: &Call) -> Inferred<Vec<usize>> {
     let x = call.shape(0)?;
     let at = call.int("axis", 1);
-    let at = if at == x.len() as i64 {
-        x.len()
-    } else {
-        axis(at, x.len())?
-    };
+    let at = if at == x.len() as i64 { x.len() } else { axis(at, x.len())? };
     Ok(vec![elements(&x[..at])?, elements(&x[at..])?])
 }
 
@@ -97,10 +87,7 @@ fn squeeze(call: &Call) -> Inferred<Vec<usize>> {
     if gone.iter().any(|&i| x[i] != 1) {
         return wrong(format!("axes {gone:?} of the shape {x:?} aren't all 1"));
     }
-    Ok((0..x.len())
-        .filter(|i| !gone.contains(i))
-        .map(|i| x[i])
-        .collect())
+    Ok((0..x.len()).filter(|i| !gone.contains(i)).map(|i| x[i]).collect())
 }
 
 fn unsqueeze(call: &Call) -> Inferred<Vec<usize>> {
@@ -110,13 +97,7 @@ fn unsqueeze(call: &Call) -> Inferred<Vec<usize>> {
     let mut old = x.iter();
     let rank = x.len() + list.len();
     Ok((0..rank)
-        .map(|i| {
-            if new.contains(&i) {
-                1
-            } else {
-                old.next().copied().unwrap_or(1)
-            }
-        })
+        .map(|i| if new.contains(&i) { 1 } else { old.next().copied().unwrap_or(1) })
         .collect())
 }
 
@@ -126,15 +107,9 @@ fn concat(call: &Call) -> Inferred<Vec<usize>> {
     for i in 1..call.inputs.len() {
         let next = call.shape(i)?;
         let fits = next.len() == shape.len()
-            && next
-                .iter()
-                .zip(&shape)
-                .enumerate()
-                .all(|(j, (a, b))| j == at || a == b);
+            && next.iter().zip(&shape).enumerate().all(|(j, (a, b))| j == at || a == b);
         if !fits {
-            return wrong(format!(
-                "{shape:?} and {next:?} can't be joined along axis {at}"
-            ));
+            return wrong(format!("{shape:?} and {next:?} can't be joined along axis {at}"));
         }
         shape[at] += next[at];
     }
@@ -146,20 +121,13 @@ fn split(call: &Call) -> Inferred<Vec<Value>> {
     let at = call.axis(0, x.len())?;
     let parts = call.node.output.len().max(1);
     let sizes = if let Some(list) = call.list("split", 1)? {
-        list.iter()
-            .map(|&d| dim(d))
-            .collect::<Inferred<Vec<usize>>>()?
+        list.iter().map(|&d| dim(d)).collect::<Inferred<Vec<usize>>>()?
     } else {
         let each = x[at].div_ceil(parts);
-        (0..parts)
-            .map(|i| each.min(x[at].saturating_sub(i * each)))
-            .collect()
+        (0..parts).map(|i| each.min(x[at].saturating_sub(i * each))).collect()
     };
     if sizes.len() != parts || sizes.iter().copied().fold(0, usize::saturating_add) != x[at] {
-        return wrong(format!(
-            "{} can't be split into {sizes:?} for {parts} outputs",
-            x[at]
-        ));
+        return wrong(format!("{} can't be split into {sizes:?} for {parts} outputs", x[at]));
     }
     sizes
         .iter()
@@ -178,11 +146,7 @@ pub(super) fn slices(call: &Call, x: &[usize]) -> Inferred<Vec<(i64, i64, usize)
         Some(list) => axes(&list, x.len())?,
         None => (0..starts.len()).collect(),
     };
-    let steps = if call.given(4) {
-        call.integers(4)?.to_vec()
-    } else {
-        vec![1; starts.len()]
-    };
+    let steps = if call.given(4) { call.integers(4)?.to_vec() } else { vec![1; starts.len()] };
     let mut slices: Vec<(i64, i64, usize)> = x.iter().map(|&d| (0, 1, d)).collect();
     for (i, &at) in along.iter().enumerate() {
         let (Some(&start), Some(&end), Some(&step)) = (starts.get(i), ends.get(i), steps.get(i))
@@ -214,19 +178,12 @@ fn slice_of(size: i64, start: i64, end: i64, step: i64) -> Inferred<(i64, i64, u
         }
     };
     let step_size = i128::from(step).abs();
-    let length = if length <= 0 {
-        0
-    } else {
-        (length + step_size - 1) / step_size
-    };
+    let length = if length <= 0 { 0 } else { (length + step_size - 1) / step_size };
     Ok((start, step, length as usize))
 }
 
 fn slice(call: &Call) -> Inferred<Vec<usize>> {
-    Ok(slices(call, call.shape(0)?)?
-        .into_iter()
-        .map(|(_, _, length)| length)
-        .collect())
+    Ok(slices(call, call.shape(0)?)?.into_iter().map(|(_, _, length)| length).collect())
 }
 
 fn gather(call: &Call) -> Inferred<Vec<usize>> {
@@ -236,11 +193,7 @@ fn gather(call: &Call) -> Inferred<Vec<usize>> {
 }
 
 fn expand(call: &Call) -> Inferred<Vec<usize>> {
-    let wanted = call
-        .integers(1)?
-        .iter()
-        .map(|&d| dim(d))
-        .collect::<Inferred<Vec<usize>>>()?;
+    let wanted = call.integers(1)?.iter().map(|&d| dim(d)).collect::<Inferred<Vec<usize>>>()?;
     algebra::broadcast(call.shape(0)?, &wanted)
 }
 
@@ -250,19 +203,14 @@ fn tile(call: &Call) -> Inferred<Vec<usize>> {
         return wrong(format!("{} repeats for the shape {x:?}", repeats.len()));
     }
     let pairs = x.iter().zip(repeats);
-    pairs
-        .map(|(&d, &r)| d.checked_mul(dim(r)?).ok_or(Stop::Unknown))
-        .collect()
+    pairs.map(|(&d, &r)| d.checked_mul(dim(r)?).ok_or(Stop::Unknown)).collect()
 }
 
 fn pad(call: &Call) -> Inferred<Vec<usize>> {
     let x = call.shape(0)?;
     let pads = call.list("pads", 1)?.ok_or(Stop::Unknown)?;
-    let along = if call.given(3) {
-        axes(call.integers(3)?, x.len())?
-    } else {
-        (0..x.len()).collect()
-    };
+    let along =
+        if call.given(3) { axes(call.integers(3)?, x.len())? } else { (0..x.len()).collect() };
     if pads.len() != 2 * along.len() {
         return wrong(format!("{} pads for {} axes", pads.len(), along.len()));
     }
@@ -291,11 +239,7 @@ fn constant(call: &Call) -> Inferred<Value> {
         return Ok(Value::folded(Element::I64, vec![], vec![a.i.unwrap_or(0)]));
     }
     if let Some(a) = attribute::find(call.node, "value_ints") {
-        return Ok(Value::folded(
-            Element::I64,
-            vec![a.ints.len()],
-            a.ints.clone(),
-        ));
+        return Ok(Value::folded(Element::I64, vec![a.ints.len()], a.ints.clone()));
     }
     if attribute::find(call.node, "value_float").is_some() {
         return Value::new(Some(Element::F32), vec![]);
@@ -305,11 +249,7 @@ fn constant(call: &Call) -> Inferred<Value> {
 }
 
 fn constant_of_shape(call: &Call) -> Inferred<Value> {
-    let shape = call
-        .integers(0)?
-        .iter()
-        .map(|&d| dim(d))
-        .collect::<Inferred<Vec<usize>>>()?;
+    let shape = call.integers(0)?.iter().map(|&d| dim(d)).collect::<Inferred<Vec<usize>>>()?;
     let fill = attribute::find(call.node, "value").and_then(|a| a.t.as_ref());
     let Some(fill) = fill else {
         return Value::new(Some(Element::F32), shape);
@@ -318,9 +258,7 @@ fn constant_of_shape(call: &Call) -> Inferred<Value> {
     let count = elements(&shape)?;
     let mut value = Value::new(fill.element, shape)?;
     if count <= super::FOLDED {
-        value.integers = fill
-            .integers
-            .and_then(|v| v.first().map(|&v| vec![v; count]));
+        value.integers = fill.integers.and_then(|v| v.first().map(|&v| vec![v; count]));
     }
     Ok(value)
 }
@@ -333,18 +271,12 @@ fn range(call: &Call) -> Inferred<Value> {
     }
     let span = (i128::from(limit) - i128::from(start)).signum() * i128::from(step).signum();
     let distance = (i128::from(limit) - i128::from(start)).unsigned_abs();
-    let count = if span <= 0 {
-        0
-    } else {
-        distance.div_ceil(i128::from(step).unsigned_abs())
-    };
+    let count = if span <= 0 { 0 } else { distance.div_ceil(i128::from(step).unsigned_abs()) };
     let count = usize::try_from(count).map_err(|_| Stop::Unknown)?;
     let element = call.element(0).unwrap_or(Element::I64);
     if count > super::FOLDED {
         return Value::new(Some(element), vec![count]);
     }
-    let values = (0..count as i64)
-        .map(|i| start.wrapping_add(i.wrapping_mul(step)))
-        .collect();
+    let values = (0..count as i64).map(|i| start.wrapping_add(i.wrapping_mul(step))).collect();
     Ok(Value::folded(element, vec![count], values))
 }

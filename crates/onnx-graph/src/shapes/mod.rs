@@ -46,51 +46,30 @@ fn wrong<T>(message: impl Into<String>) -> Inferred<T> {
 impl Value {
     fn new(element: Option<Element>, shape: Vec<usize>) -> Inferred<Self> {
         elements(&shape)?;
-        Ok(Self {
-            element,
-            shape: Some(shape),
-            integers: None,
-        })
+        Ok(Self { element, shape: Some(shape), integers: None })
     }
 
     fn folded(element: Element, shape: Vec<usize>, values: Vec<i64>) -> Self {
         let integers = (values.len() <= FOLDED).then_some(values);
-        Self {
-            element: Some(element),
-            shape: Some(shape),
-            integers,
-        }
+        Self { element: Some(element), shape: Some(shape), integers }
     }
 
     fn of(tensor: &TensorProto) -> Result<Self> {
         let shape = tensor.shape()?;
         let element = Element::from_code(tensor.data_type);
         if elements(&shape).is_err() {
-            return Ok(Self {
-                element,
-                ..Self::default()
-            });
+            return Ok(Self { element, ..Self::default() });
         }
         let small = shape.iter().product::<usize>() <= FOLDED;
         let whole = element.is_some_and(|e| !e.is_float());
-        let integers = if small && whole {
-            Some(integers(tensor)?)
-        } else {
-            None
-        };
-        Ok(Self {
-            element,
-            shape: Some(shape),
-            integers,
-        })
+        let integers = if small && whole { Some(integers(tensor)?) } else { None };
+        Ok(Self { element, shape: Some(shape), integers })
     }
 }
 
 /// The number of elements of a shape.
 fn elements(shape: &[usize]) -> Inferred<usize> {
-    let product = shape
-        .iter()
-        .try_fold(1usize, |n, &d| n.checked_mul(d.max(1)));
+    let product = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d.max(1)));
     match product {
         Some(n) if n <= LARGEST => Ok(shape.iter().product()),
         _ => Err(Stop::Unknown),
@@ -114,18 +93,12 @@ impl<'a> Call<'a> {
     }
 
     fn element(&self, i: usize) -> Option<Element> {
-        self.inputs
-            .get(i)
-            .copied()
-            .flatten()
-            .and_then(|v| v.element)
+        self.inputs.get(i).copied().flatten().and_then(|v| v.element)
     }
 
     fn integers(&self, i: usize) -> Inferred<&'a [i64]> {
         let value = self.inputs.get(i).copied().flatten();
-        value
-            .and_then(|v| v.integers.as_deref())
-            .ok_or(Stop::Unknown)
+        value.and_then(|v| v.integers.as_deref()).ok_or(Stop::Unknown)
     }
 
     /// A list of integers that old operator sets keep in an attribute and new ones in an input.
@@ -148,11 +121,7 @@ impl<'a> Call<'a> {
 
 /// An axis, counted from the end if negative.
 fn axis(axis: i64, rank: usize) -> Inferred<usize> {
-    let positive = if axis < 0 {
-        axis.checked_add(rank as i64)
-    } else {
-        Some(axis)
-    };
+    let positive = if axis < 0 { axis.checked_add(rank as i64) } else { Some(axis) };
     match positive.and_then(|a| usize::try_from(a).ok()) {
         Some(a) if a < rank => Ok(a),
         _ => wrong(format!("axis {axis} of a tensor with {rank} dimensions")),
@@ -188,11 +157,7 @@ pub fn infer(model: &ModelProto, inputs: &[(&str, &[usize])]) -> Result<Shapes> 
     for input in &graph.input {
         let shape = inputs.iter().find(|(name, _)| *name == input.name);
         let shape = shape.map(|(_, shape)| shape.to_vec());
-        let value = Value {
-            element: element(input),
-            shape,
-            integers: None,
-        };
+        let value = Value { element: element(input), shape, integers: None };
         known.insert(input.name.clone(), value);
     }
     for tensor in &graph.initializer {
@@ -204,10 +169,7 @@ pub fn infer(model: &ModelProto, inputs: &[(&str, &[usize])]) -> Result<Shapes> 
             Ok(made) => made,
             Err(Stop::Unknown) => Vec::new(),
             Err(Stop::Wrong(message)) => {
-                return Err(Error::Shape {
-                    node: read::title(node),
-                    message,
-                });
+                return Err(Error::Shape { node: read::title(node), message });
             }
         };
         for (name, value) in node.output.iter().zip(made) {

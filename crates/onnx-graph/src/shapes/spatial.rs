@@ -18,10 +18,7 @@ pub(super) fn call(call: &Call) -> Option<Inferred<Vec<Value>>> {
 }
 
 fn with_element(value: Value, element: Element) -> Value {
-    Value {
-        element: Some(element),
-        ..value
-    }
+    Value { element: Some(element), ..value }
 }
 
 /// `weights` is the number of the input that holds the kernel.
@@ -32,10 +29,8 @@ fn conv(call: &Call, weights: usize) -> Inferred<Value> {
     }
     let group = call.int("group", 1);
     if i128::from(group) * w[1] as i128 != x[1] as i128 {
-        let message = format!(
-            "the map has {} channels, the kernel {w:?} in {group} groups needs",
-            x[1]
-        );
+        let message =
+            format!("the map has {} channels, the kernel {w:?} in {group} groups needs", x[1]);
         return wrong(format!("{message} {}", i128::from(group) * w[1] as i128));
     }
     let mut shape = vec![x[0], w[0]];
@@ -46,14 +41,9 @@ fn conv(call: &Call, weights: usize) -> Inferred<Value> {
 fn pool(call: &Call) -> Inferred<Value> {
     let x = call.shape(0)?;
     let kernel = ints_of(call.node, "kernel_shape").ok_or(Stop::Unknown)?;
-    let kernel: Vec<usize> = kernel
-        .iter()
-        .filter_map(|&k| usize::try_from(k).ok())
-        .collect();
+    let kernel: Vec<usize> = kernel.iter().filter_map(|&k| usize::try_from(k).ok()).collect();
     if x.len() < 3 || kernel.len() != x.len() - 2 {
-        return wrong(format!(
-            "a window of shape {kernel:?} for a map of shape {x:?}"
-        ));
+        return wrong(format!("a window of shape {kernel:?} for a map of shape {x:?}"));
     }
     let mut shape = x[..2].to_vec();
     shape.extend(window(call, &x[2..], &kernel)?);
@@ -76,10 +66,7 @@ fn window(call: &Call, input: &[usize], kernel: &[usize]) -> Inferred<Vec<usize>
     let n = input.len();
     let list = |name, default: i64, length| match ints_of(call.node, name) {
         Some(values) if values.len() == length => Ok(values.to_vec()),
-        Some(values) => wrong(format!(
-            "{name} has {} values instead of {length}",
-            values.len()
-        )),
+        Some(values) => wrong(format!("{name} has {} values instead of {length}", values.len())),
         None => Ok(vec![default; length]),
     };
     let (strides, dilations) = (list("strides", 1, n)?, list("dilations", 1, n)?);
@@ -112,24 +99,14 @@ struct Window {
 impl Window {
     /// How often it moves on.
     fn steps(&self, auto_pad: &str, round_up: bool) -> Inferred<i128> {
-        let &Self {
-            size,
-            stride,
-            reach,
-            before,
-            after,
-        } = self;
+        let &Self { size, stride, reach, before, after } = self;
         if stride < 1 || reach < 1 {
             return wrong(format!("stride {stride} and a window of {reach}"));
         }
         if auto_pad.starts_with("SAME") {
             return Ok((size + stride - 1) / stride - 1);
         }
-        let padded = if auto_pad == "VALID" {
-            size
-        } else {
-            size + before + after
-        };
+        let padded = if auto_pad == "VALID" { size } else { size + before + after };
         if padded < reach {
             return wrong(format!("a window of {reach} on a map of {padded}"));
         }
@@ -138,10 +115,6 @@ impl Window {
         }
         // A last window that would begin behind the map and its first padding is dropped.
         let steps = (padded - reach + stride - 1) / stride;
-        Ok(if steps * stride >= size + before {
-            steps - 1
-        } else {
-            steps
-        })
+        Ok(if steps * stride >= size + before { steps - 1 } else { steps })
     }
 }

@@ -16,19 +16,12 @@ fn strides_and_shared_storages_are_honoured() {
     // base[1, 1:, 2]
     assert_eq!(weights.floats("part").unwrap(), [18.0, 22.0]);
     assert!(weights.floats("count").is_err());
-    assert_eq!(
-        weights.floats("gone"),
-        Err(StateDictError::NoTensor("gone".into()))
-    );
+    assert_eq!(weights.floats("gone"), Err(StateDictError::NoTensor("gone".into())));
 }
 
 #[test]
 fn nothing_is_executed() {
-    for (module, name) in [
-        ("os", "system"),
-        ("builtins", "eval"),
-        ("torch", "HalfStorage"),
-    ] {
+    for (module, name) in [("os", "system"), ("builtins", "eval"), ("torch", "HalfStorage")] {
         let pickle = format!("\u{2}c{module}\n{name}\nX\u{1}");
         let mut bytes = vec![0x80];
         bytes.extend(pickle.into_bytes());
@@ -43,19 +36,13 @@ fn no_depth_exhausts_the_stack() {
     let mut bytes = vec![0x80, 2, b')'];
     bytes.resize(1_000_000, 0x85);
     bytes.push(b'.');
-    assert!(matches!(
-        StateDict::read(bytes),
-        Err(StateDictError::Content(_))
-    ));
+    assert!(matches!(StateDict::read(bytes), Err(StateDictError::Content(_))));
 }
 
 #[test]
 fn every_truncation_is_an_error() {
     for length in 0..SMALL.len() {
-        assert!(
-            StateDict::read(SMALL[..length].to_vec()).is_err(),
-            "{length}"
-        );
+        assert!(StateDict::read(SMALL[..length].to_vec()).is_err(), "{length}");
     }
 }
 
@@ -63,9 +50,7 @@ fn every_truncation_is_an_error() {
 fn damaged_bytes_never_panic() {
     let mut state = 1u64;
     let mut random = move |n: usize| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (state >> 33) as usize % n
     };
     for _ in 0..20_000 {
@@ -87,21 +72,12 @@ fn damaged_bytes_never_panic() {
 fn views_outside_their_storage_are_lies() {
     let storages = HashMap::from([(
         "0".to_owned(),
-        Storage {
-            element: Element::F32,
-            count: 6,
-            bytes: 0..24,
-        },
+        Storage { element: Element::F32, count: 6, bytes: 0..24 },
     )]);
     let check = |offset, shape: &[usize], strides: &[usize]| {
         let (shape, strides) = (shape.to_vec(), strides.to_vec());
         let storage = "0".to_owned();
-        let tensor = Tensor {
-            storage,
-            offset,
-            shape,
-            strides,
-        };
+        let tensor = Tensor { storage, offset, shape, strides };
         check_view("x", &tensor, &storages).is_ok()
     };
     assert!(check(0, &[2, 3], &[3, 1]));
