@@ -1,5 +1,5 @@
-//! A trained head at rest: `head.safetensors` with `weights` [classes, dims], `bias`
-//! [classes] and `temperature` [1], all f32, and metadata.
+//! A trained head at rest: `head.safetensors` with `weights` `[classes, dims]`, `bias`
+//! `[classes]` and `temperature` `[1]`, all f32, and metadata.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -17,9 +17,9 @@ const STAGE: &str = "gtsrb-train";
 /// A linear head: logits = W x + b, probabilities = softmax(logits / temperature).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Head {
-    /// W, shape [classes, dims]; takes embeddings as they are, without standardisation.
+    /// W, shape `[classes, dims]`; takes embeddings as they are, without standardisation.
     pub weights: Array2<f32>,
-    /// b, shape [classes].
+    /// b, shape `[classes]`.
     pub bias: Array1<f32>,
     /// Divides the logits so that probabilities are calibrated.
     pub temperature: f32,

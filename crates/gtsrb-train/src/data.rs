@@ -98,7 +98,7 @@ impl Inputs {
         Ok(rows)
     }
 
-    /// The embeddings of `rows`, shape [rows, dims].
+    /// The embeddings of `rows`, shape `[rows, dims]`.
     pub fn matrix(&self, rows: &[Row]) -> Result<Array2<f32>> {
         self.embedded.matrix(&cache_dir().join("embeddings"), rows)
     }

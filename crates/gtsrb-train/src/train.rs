@@ -41,7 +41,7 @@ pub struct Trained {
 pub struct Probe {
     /// The images.
     pub rows: Vec<Row>,
-    /// Their stored embeddings [rows, dims].
+    /// Their stored embeddings `[rows, dims]`.
     pub embeddings: Array2<f32>,
 }
 

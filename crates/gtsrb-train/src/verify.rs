@@ -53,9 +53,9 @@ pub fn verify(inputs: &Inputs, files: &Files, head: &Head, probe: &Probe) -> Res
 
 /// What a written model says of some pictures.
 struct Scores {
-    /// [rows, classes]
+    /// `[rows, classes]`
     logits: Array2<f32>,
-    /// [rows, classes]
+    /// `[rows, classes]`
     probabilities: Array2<f32>,
 }
 

@@ -11,9 +11,9 @@ const BLOCK_ROWS: usize = 256;
 /// Weights and bias: logits = x Wᵀ + b.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
-    /// Weights [classes, features].
+    /// Weights `[classes, features]`.
     pub weights: Array2<f32>,
-    /// Bias [classes].
+    /// Bias `[classes]`.
     pub bias: Array1<f32>,
 }
 
@@ -33,7 +33,7 @@ impl Model {
         Self { weights: Array2::zeros((classes, features)), bias: Array1::zeros(classes) }
     }
 
-    /// Logits [rows, classes] of `x` [rows, features].
+    /// Logits `[rows, classes]` of `x` `[rows, features]`.
     ///
     /// # Panics
     /// If `x` hasn't as many columns as the weights.
@@ -57,7 +57,7 @@ impl Model {
     }
 }
 
-/// Scores logits [rows, classes] against `labels` [rows]. Of equal logits the first counts.
+/// Scores logits `[rows, classes]` against `labels` `[rows]`. Of equal logits the first counts.
 #[must_use]
 pub fn score(logits: ArrayView2<'_, f32>, labels: &[usize]) -> Score {
     let mut loss = 0.0;

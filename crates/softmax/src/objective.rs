@@ -18,8 +18,8 @@ const BLOCK_ROWS: usize = 64;
 /// Elements of the gradient that one task adds up over all chunks.
 const REDUCE_ELEMENTS: usize = 8192;
 
-/// The objective as a function of a flat parameter vector: weights [features, classes] row by
-/// row, then the bias [classes]. This order is the one in which both matrix products run
+/// The objective as a function of a flat parameter vector: weights `[features, classes]` row by
+/// row, then the bias `[classes]`. This order is the one in which both matrix products run
 /// without transposing anything.
 #[derive(Debug)]
 pub struct Objective<'a> {
@@ -35,7 +35,7 @@ pub struct Objective<'a> {
 #[derive(Debug)]
 struct Partial {
     loss: f64,
-    /// [features, classes]
+    /// `[features, classes]`
     weights: Array2<f32>,
     bias: Vec<f64>,
 }

@@ -14,7 +14,7 @@ pub struct Samples<'a> {
 }
 
 impl<'a> Samples<'a> {
-    /// Takes features `x` [rows, features] and labels `y` [rows], each below `classes`.
+    /// Takes features `x` `[rows, features]` and labels `y` `[rows]`, each below `classes`.
     ///
     /// # Errors
     /// No rows or no columns, a different number of labels, a label out of range, a feature
@@ -66,7 +66,7 @@ impl<'a> Samples<'a> {
         self.classes
     }
 
-    /// Features [rows, features].
+    /// Features `[rows, features]`.
     #[must_use]
     pub fn x(&self) -> ArrayView2<'a, f32> {
         self.x

@@ -18,7 +18,7 @@ pub struct Standardization {
 }
 
 impl Standardization {
-    /// Measures `x` [rows, features] in two passes with sums in f64.
+    /// Measures `x` `[rows, features]` in two passes with sums in f64.
     #[must_use]
     pub fn fit(x: ArrayView2<'_, f32>) -> Self {
         let rows = x.nrows().max(1) as f64;

@@ -9,7 +9,7 @@ const RANGE: (f64, f64) = (0.05, 20.0);
 /// The temperature T that minimises the log-loss of `softmax(logits / T)`
 /// (Guo et al., 2017, "On Calibration of Modern Neural Networks").
 ///
-/// `logits` is [rows, classes], `labels` [rows]. The loss is convex in 1/T: Newton's method on
+/// `logits` is `[rows, classes]`, `labels` `[rows]`. The loss is convex in 1/T: Newton's method on
 /// its derivative, kept inside a shrinking bracket. Without rows, 1.
 #[must_use]
 pub fn fit_temperature(logits: ArrayView2<'_, f32>, labels: &[usize]) -> f64 {

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't start has failed")]
 #![expect(clippy::missing_panics_doc, reason = "test support panics by design")]
+#![expect(clippy::must_use_candidate, reason = "callers choose what they look at")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,6 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// The value of a variable that `make test` sets; says that the test is skipped without it.
-#[must_use]
 pub fn variable(name: &str) -> Option<String> {
     let value = std::env::var(name).ok().filter(|v| !v.is_empty());
     if value.is_none() {
@@ -25,7 +25,6 @@ pub fn variable(name: &str) -> Option<String> {
 }
 
 /// The repository.
-#[must_use]
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
 }
@@ -43,25 +42,21 @@ impl Default for Place {
 
 impl Place {
     /// New, empty ones; their path holds a space.
-    #[must_use]
     pub fn new() -> Self {
         Self { dir: tempfile::Builder::new().prefix("end to end ").tempdir().unwrap() }
     }
 
     /// The folder that holds them.
-    #[must_use]
     pub fn path(&self) -> &Path {
         self.dir.path()
     }
 
     /// The folder of a run.
-    #[must_use]
     pub fn run(&self, pipeline: &str) -> PathBuf {
         self.path().join("runs").join(pipeline)
     }
 
     /// A `make` command in the repository with runs and cache in here.
-    #[must_use]
     pub fn make(&self, arguments: &[&str]) -> Command {
         let mut make = Command::new("make");
         make.args(["--no-print-directory", "all"]).args(arguments);
@@ -75,7 +70,6 @@ impl Place {
     }
 
     /// Writes a pipeline's file and gives the argument that makes `make` use it.
-    #[must_use]
     pub fn config(&self, pipeline: &str, text: &str) -> String {
         let path = self.path().join(format!("{pipeline}.toml"));
         std::fs::write(&path, text).unwrap();
@@ -84,7 +78,6 @@ impl Place {
 }
 
 /// Standard output and error of a command that must succeed.
-#[must_use]
 pub fn succeed(command: &mut Command) -> (String, String) {
     let output = command.output().unwrap();
     let (stdout, stderr) = texts(&output);
@@ -93,14 +86,12 @@ pub fn succeed(command: &mut Command) -> (String, String) {
 }
 
 /// Standard output and error as text.
-#[must_use]
 pub fn texts(output: &Output) -> (String, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (text(&output.stdout), text(&output.stderr))
 }
 
 /// Content hashes of every file under `dir`, timings and locks aside.
-#[must_use]
 pub fn snapshot(dir: &Path) -> BTreeMap<PathBuf, Hash> {
     let mut files = BTreeMap::new();
     let mut folders = vec![dir.to_owned()];
@@ -120,7 +111,6 @@ pub fn snapshot(dir: &Path) -> BTreeMap<PathBuf, Hash> {
 }
 
 /// A JSON file.
-#[must_use]
 pub fn json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }

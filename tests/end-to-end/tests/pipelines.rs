@@ -1,6 +1,8 @@
 //! Whole pipelines: the fixed places are filled, a second run does nothing, and what is
 //! interrupted anywhere ends in the same bytes.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -187,8 +189,10 @@ fn write_jpegs(signs: &Path, class: u32, folder: &Path, count: usize) {
     let file = std::fs::File::open(signs.join("GTSRB_Final_Training_Images.zip")).unwrap();
     let mut archive = zip::ZipArchive::new(file).unwrap();
     let prefix = format!("GTSRB/Final_Training/Images/{class:05}/");
-    let wanted = |name: &&str| name.starts_with(&prefix) && name.ends_with(".ppm");
-    let mut names: Vec<_> = archive.file_names().filter(wanted).map(str::to_owned).collect();
+    let is_ppm = |name: &String| Path::new(name).extension().is_some_and(|e| e == "ppm");
+    let wanted = |name: &String| name.starts_with(&prefix) && is_ppm(name);
+    let names = archive.file_names().map(|name| name.unwrap().into_owned());
+    let mut names: Vec<_> = names.filter(wanted).collect();
     names.sort();
     std::fs::create_dir_all(folder).unwrap();
     for name in &names[names.len() - count..] {

@@ -96,7 +96,7 @@ impl Cache {
         Ok(dropped)
     }
 
-    /// Adds embeddings, shape [keys, dims], as one new part: whole or not at all. The caller
+    /// Adds embeddings, shape `[keys, dims]`, as one new part: whole or not at all. The caller
     /// holds the folder through [`Cache::lock`].
     pub fn append(
         &mut self,
@@ -124,7 +124,7 @@ impl Cache {
         Output::open(&self.dir)
     }
 
-    /// The embeddings of `keys` in that order, shape [keys, dims]. Each part that is read is
+    /// The embeddings of `keys` in that order, shape `[keys, dims]`. Each part that is read is
     /// verified.
     ///
     /// # Errors

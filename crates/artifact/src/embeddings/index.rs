@@ -138,7 +138,7 @@ impl Embedded {
         Ok(rows)
     }
 
-    /// The embeddings of `rows`, shape [rows, dims], from the cache under `root`.
+    /// The embeddings of `rows`, shape `[rows, dims]`, from the cache under `root`.
     ///
     /// # Errors
     /// [`Missing`](stage::Fault::Missing) if the cache no longer holds them.
