@@ -1,27 +1,26 @@
 # The pipeline from images to a report. `make help` lists what there is.
 #
 # Every stage is called each time and decides by content hashes whether there is work, so
-# that file times, touched files and copied folders never fool it. A stage's target is the
-# manifest that it writes last.
+# that file times, touched files and copied folders never fool it.
 
 PIPELINE  ?= sample
 RUNS_DIR  ?= runs
 CACHE_DIR ?= cache
 PYTHON    ?= python3
-# Where the pictures are: GTSRB=DIR or DATA=DIR.
-DATA      ?= $(GTSRB)
+# Where the pictures are: GTSRB=DIR or DATA=DIR; the sample pipeline draws its own.
+DATA      ?= $(or $(GTSRB),$(if $(filter sample,$(PIPELINE)),$(RUNS_DIR)/sample/data))
 export RUNS_DIR CACHE_DIR
 
 CONFIG    := pipelines/$(PIPELINE).toml
-RUN       := $(RUNS_DIR)/$(PIPELINE)
+PIPELINES := $(basename $(notdir $(wildcard pipelines/*.toml)))
 DOWNLOADS := $(CACHE_DIR)/downloads
-BIN       := target/release
-TOOLS     := sample ingest backbone extract train evaluate
-STAGE      = $(BIN)/gtsrb-$(1) --config '$(CONFIG)'
+STAGES    := sample ingest backbone extract train evaluate
+STAGE      = target/release/gtsrb-$(1) --config '$(CONFIG)'
+FETCH      = [ -e '$(DOWNLOADS)/$(1)' ] || $(PYTHON) setup/fetch.py $(1) '$(DOWNLOADS)/$(1)'
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all help build setup $(TOOLS) check test doc oracles clean FORCE
+.PHONY: all help config build setup $(STAGES) check test oracles doc clean
 
 all: evaluate ## images to report: PIPELINE=sample|gtsrb|gtsrb-tutorial|folder
 
@@ -30,57 +29,41 @@ help: ## this list
 
 # --- What the stages need -------------------------------------------------------------
 
+config:
+	@[ -f '$(CONFIG)' ] || { echo "error: there is no $(CONFIG); pipelines are: $(PIPELINES)" >&2; exit 66; }
+
 build: ## compile the binaries
 	@cargo build --release --quiet
 
 # A library or weights that are there already are used instead of downloads.
-setup: $(if $(ORT_DYLIB_PATH),,$(DOWNLOADS)/onnxruntime) \
-       $(if $(BACKBONE_WEIGHTS),,$(DOWNLOADS)/efficientnet-lite0) ## fetch runtime and weights
-
-$(DOWNLOADS)/%:
-	@$(PYTHON) setup/fetch.py '$*' '$@'
-
-$(CONFIG):
-	@echo "error: there is no $(CONFIG); pipelines are: $(basename $(notdir $(wildcard pipelines/*.toml)))" >&2; exit 66
+setup: ## fetch runtime and weights
+	@[ -n "$$ORT_DYLIB_PATH" ] || $(call FETCH,onnxruntime)
+	@[ -n "$$BACKBONE_WEIGHTS" ] || $(call FETCH,efficientnet-lite0)
 
 # --- The stages -----------------------------------------------------------------------
 
-sample:   $(RUN)/data/manifest.json ## draw the sample pipeline's signs
-ingest:   $(RUN)/images/manifest.json ## images to Parquet
-backbone: $(RUN)/backbone/manifest.json ## weights to backbone.onnx
-extract:  $(RUN)/embeddings/manifest.json ## images to cached embeddings
-train:    $(RUN)/model/manifest.json ## embeddings to head and classifier.onnx
-evaluate: $(RUN)/manifest.json ## head to metrics, predictions and report
-
-$(RUN)/data/manifest.json: FORCE | $(CONFIG) build
+sample: config build ## draw the sample pipeline's signs
 	@$(call STAGE,sample)
 
-ifeq ($(PIPELINE),sample)
-$(RUN)/images/manifest.json: $(RUN)/data/manifest.json
-$(RUN)/images/manifest.json: DATA := $(RUN)/data
-endif
-
-$(RUN)/images/manifest.json: FORCE | $(CONFIG) build
+ingest: config build $(if $(filter sample,$(PIPELINE)),sample) ## images to Parquet
 	@[ -n '$(DATA)' ] || { $(PYTHON) setup/explain.py '$(PIPELINE)' >&2; exit 66; }
 	@$(call STAGE,ingest) --source '$(DATA)'
 
-$(RUN)/backbone/manifest.json: FORCE | $(CONFIG) build setup
+backbone: config build setup ## weights to backbone.onnx
 	@$(call STAGE,backbone)
 
-$(RUN)/embeddings/manifest.json: $(RUN)/images/manifest.json $(RUN)/backbone/manifest.json FORCE
+extract: ingest backbone ## images to cached embeddings
 	@$(call STAGE,extract)
 
-$(RUN)/model/manifest.json: $(RUN)/embeddings/manifest.json FORCE
+train: extract ## embeddings to head and classifier.onnx
 	@$(call STAGE,train)
 
-$(RUN)/manifest.json: $(RUN)/model/manifest.json FORCE
+evaluate: train ## head to metrics, predictions and report
 	@$(call STAGE,evaluate)
 
 # --- Checks ---------------------------------------------------------------------------
 
 VENV := .venv/ready
-# Tests keep their own downloads, so that CACHE_DIR may point anywhere.
-TEST_DOWNLOADS := cache/downloads
 
 $(VENV): tests/oracles/requirements.txt
 	@rm -rf .venv && $(PYTHON) -m venv .venv
@@ -92,13 +75,10 @@ check: ## formatting, lints, documentation
 	cargo clippy --release --workspace --all-targets --quiet -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --release --workspace --no-deps --quiet
 
-test: build setup $(VENV) $(DOWNLOADS)/foolbox ## every test; GTSRB_MINI=DIR adds those on real frames
-	CACHE_DIR='$(abspath $(CACHE_DIR))' \
-	ORT_DYLIB_PATH='$(or $(ORT_DYLIB_PATH),$(firstword $(wildcard $(abspath $(DOWNLOADS))/onnxruntime/libonnxruntime.*)))' \
-	ORACLE_PYTHON='$(abspath .venv/bin/python)' FOOLBOX_DATA='$(abspath $(DOWNLOADS))/foolbox' \
-	BACKBONE_WEIGHTS='$(or $(BACKBONE_WEIGHTS),$(firstword $(wildcard $(abspath $(DOWNLOADS))/efficientnet-lite0/*.pth)))' \
-	GTSRB_MINI='$(if $(GTSRB_MINI),$(abspath $(GTSRB_MINI)))' \
-	cargo test --release --workspace
+test: build setup $(VENV) ## every test; GTSRB_MINI=DIR adds those on real frames
+	@$(call FETCH,foolbox)
+	@PYTHON='$(abspath .venv)/bin/python' setup/test-environment '$(DOWNLOADS)' '$(GTSRB_MINI)' \
+	    cargo test --release --workspace
 
 oracles: ## remake the committed golden files with PyTorch
 	@rm -rf .venv-torch && $(PYTHON) -m venv .venv-torch

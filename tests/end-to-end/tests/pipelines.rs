@@ -173,9 +173,11 @@ fn your_own_pictures_in_one_command() {
     let Some(signs) = variable("GTSRB_MINI") else { return };
     let place = Place::new();
     let data = place.path().join("my pictures");
-    // Stop signs and priority roads, as JPEG, forty of each.
-    for (class, name) in [(14, "stop"), (12, "priority road")] {
-        write_jpegs(Path::new(&signs), class, &data.join(name), 40);
+    // Warning triangles and blue arrows, as JPEG, forty of each.
+    for (classes, name) in [([18, 25], "warning"), ([35, 38], "blue arrow")] {
+        for class in classes {
+            write_jpegs(Path::new(&signs), class, &data.join(name), 20);
+        }
     }
     succeed(&mut place.make(&["PIPELINE=folder", &format!("DATA={}", data.display())]));
     let run = place.run("folder");
@@ -198,9 +200,9 @@ fn write_jpegs(signs: &Path, class: u32, folder: &Path, count: usize) {
     for name in &names[names.len() - count..] {
         let mut bytes = Vec::new();
         std::io::copy(&mut archive.by_name(name).unwrap(), &mut bytes).unwrap();
-        let stem = Path::new(name).file_stem().unwrap().to_string_lossy().into_owned();
+        let stem = Path::new(name).file_stem().unwrap().to_string_lossy();
         let picture = image::load_from_memory(&bytes).unwrap();
-        picture.save(folder.join(stem + ".jpg")).unwrap();
+        picture.save(folder.join(format!("{class}_{stem}.jpg"))).unwrap();
     }
 }
 
