@@ -18,7 +18,12 @@ pub enum LogFormat {
 /// Starts logging; called once, by [`crate::main`].
 pub(crate) fn start(format: LogFormat, quiet: bool) {
     let level = if quiet { Level::WARN } else { Level::INFO };
-    let builder = fmt().with_writer(std::io::stderr).with_max_level(level).with_target(false);
+    let builder = fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(level)
+        .with_target(false)
+        // It would tell standard error that standard error is gone, and panic over it.
+        .log_internal_errors(false);
     match format {
         LogFormat::Json => builder.json().flatten_event(true).init(),
         LogFormat::Text => {
