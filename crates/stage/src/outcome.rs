@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use clap::error::ErrorKind;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::{Common, Error, Fault, Result, log, progress, signals, timings};
 
@@ -22,6 +23,8 @@ pub enum Outcome<S> {
     Done(S),
     /// Its outputs were up to date.
     Current(S),
+    /// It was asked to look and not to make: no timing is recorded.
+    Checked(S),
     /// `--dry-run`: what it would do.
     Planned(String),
 }
@@ -46,6 +49,9 @@ where
     let outcome = signals::listen().and_then(|()| guarded(|| run(&args)));
     if let (Ok(Outcome::Done(_)), Ok(dir)) = (&outcome, common.run_dir()) {
         timings::record(&dir, name, started.elapsed());
+    }
+    if let Ok(Outcome::Current(_)) = &outcome {
+        tracing::info!("{name}: up to date");
     }
     match outcome.and_then(|outcome| report(common, outcome)) {
         Ok(code) => ExitCode::from(code),
@@ -84,19 +90,27 @@ fn usage(error: &clap::Error) -> ExitCode {
 
 /// Prints the result to standard output. A reader that has gone away is no error.
 fn report<S: Serialize + Display>(common: &Common, outcome: Outcome<S>) -> Result<u8> {
-    let (state, summary, code) = match outcome {
-        Outcome::Done(summary) => ("done", summary, 0),
-        Outcome::Current(summary) => {
-            ("current", summary, if common.skip_code { CURRENT_CODE } else { 0 })
+    let text = match &outcome {
+        Outcome::Done(summary) | Outcome::Current(summary) | Outcome::Checked(summary) => {
+            summary.to_string()
         }
-        Outcome::Planned(plan) => return print(&plan).map(|()| 0),
+        Outcome::Planned(plan) => plan.clone(),
     };
-    print(&summary.to_string())?;
+    print(&text)?;
     if common.json {
-        let line = serde_json::json!({ "state": state, "summary": summary });
-        print(&line.to_string())?;
+        print(&json(&outcome).to_string())?;
     }
-    Ok(code)
+    let current = matches!(outcome, Outcome::Current(_));
+    Ok(if current && common.skip_code { CURRENT_CODE } else { 0 })
+}
+
+fn json<S: Serialize>(outcome: &Outcome<S>) -> serde_json::Value {
+    match outcome {
+        Outcome::Done(summary) => json!({ "state": "done", "summary": summary }),
+        Outcome::Current(summary) => json!({ "state": "current", "summary": summary }),
+        Outcome::Checked(summary) => json!({ "state": "checked", "summary": summary }),
+        Outcome::Planned(plan) => json!({ "state": "planned", "summary": plan }),
+    }
 }
 
 fn print(text: &str) -> Result<()> {

@@ -130,6 +130,7 @@ fn verify_finds_what_the_cache_has_wrong() {
     let view: artifact::Hash =
         run.extract(&[])["summary"]["view"].as_str().unwrap().parse().unwrap();
     let good = run.extract(&["verify", "--rows", "12"]);
+    assert_eq!(good["state"], "checked");
     assert_eq!((&good["summary"]["rows"], &good["summary"]["identical"]), (&12.into(), &12.into()));
 
     let (rows, matrix) = run.embeddings();
