@@ -1,6 +1,7 @@
 //! Flags that every stage takes, and settings: a section of the pipeline's TOML file with
 //! the flags that were given laid over it.
 
+use std::fmt::Display;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -101,10 +102,13 @@ fn folder_from_environment(variable: &str, default: &str) -> PathBuf {
 }
 
 fn read_section(path: &Path, section: &str) -> Result<Table> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::read(path, &e))?;
-    let mut file: Table = text.parse().map_err(|e: toml::de::Error| {
-        Error::config(format!("{}: not valid TOML: {}", path.display(), e.to_string().trim_end()))
-    })?;
+    let invalid = |reason: &dyn Display| {
+        let reason = reason.to_string();
+        Error::config(format!("{}: not valid TOML: {}", path.display(), reason.trim_end()))
+    };
+    let bytes = std::fs::read(path).map_err(|e| Error::read(path, &e))?;
+    let text = String::from_utf8(bytes).map_err(|e| invalid(&e))?;
+    let mut file: Table = text.parse().map_err(|e: toml::de::Error| invalid(&e))?;
     if let Some(unknown) = file.keys().find(|key| !SECTIONS.contains(&key.as_str())) {
         return Err(Error::config(format!(
             "{}: unknown section [{unknown}]; known are {}",
@@ -152,9 +156,9 @@ mod tests {
         size: Option<u32>,
     }
 
-    fn config(text: &str) -> (tempfile::NamedTempFile, Common) {
+    fn config(text: impl AsRef<[u8]>) -> (tempfile::NamedTempFile, Common) {
         let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(text.as_bytes()).unwrap();
+        file.write_all(text.as_ref()).unwrap();
         let common = Common { config: Some(file.path().to_owned()), ..Common::default() };
         (file, common)
     }
@@ -184,6 +188,9 @@ mod tests {
             assert_eq!(error.fault(), Fault::Config, "{text}");
             assert!(error.to_string().contains(named), "{error}");
         }
+        let (_file, common) = config(b"[extract] # \xff\n");
+        let error = common.settings::<Settings>("extract", &Flags::default()).unwrap_err();
+        assert_eq!(error.fault(), Fault::Config, "{error}");
     }
 
     #[test]

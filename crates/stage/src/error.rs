@@ -91,8 +91,10 @@ impl Error {
     /// A failed open or read of `path`: [`Fault::Missing`] if it isn't there, else [`Fault::Io`].
     #[must_use]
     pub fn read(path: &Path, error: &io::Error) -> Self {
-        let fault =
-            if error.kind() == io::ErrorKind::NotFound { Fault::Missing } else { Fault::Io };
+        let fault = match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Fault::Missing,
+            _ => Fault::Io,
+        };
         Self::new(fault, format!("cannot read {}: {error}", path.display()))
     }
 
@@ -142,6 +144,8 @@ mod tests {
         let missing = Error::read(path, &io::Error::from(io::ErrorKind::NotFound));
         assert_eq!(missing.fault(), Fault::Missing);
         assert!(missing.to_string().contains("a/b"));
+        assert_eq!(Error::read(path, &io::Error::from_raw_os_error(20)).fault(), Fault::Missing);
+        assert_eq!(Error::read(path, &io::Error::from_raw_os_error(5)).fault(), Fault::Io);
         assert_eq!(Error::write(path, &io::Error::from_raw_os_error(28)).fault(), Fault::Io);
         assert_eq!(Error::write(path, &io::Error::from_raw_os_error(5)).fault(), Fault::Io);
         assert_eq!(Error::write(path, &io::Error::from_raw_os_error(30)).fault(), Fault::Create);
