@@ -9,13 +9,18 @@ use serde::Serialize;
 use serde_json::Value;
 use signs::counts::TrainingSet;
 
+use crate::bad::shown;
+
+/// How many classes are told one by one.
+const LISTED: usize = 10;
+
 /// The result of an ingest.
 #[derive(Serialize, Debug)]
 pub struct Summary {
     images: PathBuf,
     counters: BTreeMap<String, u64>,
-    set: String,
-    classes: usize,
+    set: Option<String>,
+    classes: Vec<String>,
     train_per_class: Vec<u64>,
     test_per_class: Vec<u64>,
 }
@@ -25,14 +30,29 @@ impl Summary {
     pub fn new(dir: &Path, manifest: &Manifest) -> Self {
         let fact = |name: &str| manifest.facts.get(name).cloned().unwrap_or_default();
         let counts = |name: &str| serde_json::from_value(fact(name)).unwrap_or_default();
+        // Other people's folders are not compared with the published sets.
+        let folders = manifest.work.parameters["layout"] == "folder";
         Self {
             images: dir.to_owned(),
             counters: manifest.counters.clone(),
-            set: fact("set").as_str().unwrap_or_default().to_owned(),
-            classes: fact("classes").as_array().map_or(0, Vec::len),
+            set: fact("set").as_str().filter(|_| !folders).map(str::to_owned),
+            classes: serde_json::from_value(fact("classes")).unwrap_or_default(),
             train_per_class: counts("train_per_class"),
             test_per_class: counts("test_per_class"),
         }
+    }
+
+    /// Few classes one by one, of many how much they differ.
+    fn classes_in_words(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (train, test) = (&self.train_per_class, &self.test_per_class);
+        if self.classes.len() > LISTED {
+            let (train, test) = (spread(train), spread(test));
+            return writeln!(f, "per class: {train} training pictures, {test} test pictures");
+        }
+        for ((class, train), test) in self.classes.iter().zip(train).zip(test) {
+            writeln!(f, "  {}: {train} training, {test} test", shown(class))?;
+        }
+        Ok(())
     }
 
     fn counter(&self, name: &str) -> u64 {
@@ -54,10 +74,12 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = |name| self.counter(name);
         let (train, test) = (count("train_images"), count("test_images"));
-        writeln!(f, "{train} training and {test} test pictures of {} classes", self.classes)?;
-        writeln!(f, "set: {}", set_in_words(&self.set))?;
-        writeln!(f, "per class, training: {}", joined(&self.train_per_class))?;
-        writeln!(f, "per class, test: {}", joined(&self.test_per_class))?;
+        let classes = self.classes.len();
+        writeln!(f, "{train} training and {test} test pictures of {classes} classes")?;
+        if let Some(set) = &self.set {
+            writeln!(f, "set: {}", set_in_words(set))?;
+        }
+        self.classes_in_words(f)?;
         writeln!(
             f,
             "exact duplicates: {} within training, {} within test, {} of test in training",
@@ -83,6 +105,27 @@ fn set_in_words(set: &str) -> &'static str {
     }
 }
 
-fn joined(counts: &[u64]) -> String {
-    counts.iter().map(u64::to_string).collect::<Vec<_>>().join(" ")
+/// Smallest, middle and largest of `counts`.
+fn spread(counts: &[u64]) -> String {
+    let mut sorted = counts.to_vec();
+    sorted.sort_unstable();
+    match sorted.as_slice() {
+        [] => "none".to_owned(),
+        [least, ..] => {
+            let (median, most) = (sorted[sorted.len() / 2], sorted[sorted.len() - 1]);
+            format!("{least} to {most} (median {median})")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spread;
+
+    #[test]
+    fn counts_are_told_by_their_spread() {
+        assert_eq!(spread(&[9, 1, 4]), "1 to 9 (median 4)");
+        assert_eq!(spread(&[3]), "3 to 3 (median 3)");
+        assert_eq!(spread(&[]), "none");
+    }
 }
