@@ -7,8 +7,9 @@ use artifact::Hash;
 use crate::bad::{Bad, shown};
 use crate::check::Checked;
 
-/// Takes pictures out that are there under two classes, and says so for each.
-pub fn take_contradictions(parts: &mut [&mut Vec<Checked>]) -> Vec<Bad> {
+/// Takes pictures out that are there under two of `classes`, and says so for each.
+pub fn take_contradictions(parts: &mut [&mut Vec<Checked>], classes: &[String]) -> Vec<Bad> {
+    let class = |label: i64| shown(&classes[label as usize]);
     let mut first: HashMap<Hash, (i64, String)> = HashMap::new();
     let mut contradicted: HashMap<Hash, [(i64, String); 2]> = HashMap::new();
     for picture in parts.iter().flat_map(|part| part.iter()) {
@@ -26,8 +27,9 @@ pub fn take_contradictions(parts: &mut [&mut Vec<Checked>]) -> Vec<Bad> {
             Some([one, two]) => {
                 let (label, path) = if one.0 == picture.item.label { two } else { one };
                 let reason = format!(
-                    "class {}, but the same picture is in class {label}: {}",
-                    picture.item.label,
+                    "of class {}, but the same picture is in class {}: {}",
+                    class(picture.item.label),
+                    class(*label),
                     shown(path)
                 );
                 bad.push(Bad::new(&picture.item.path, reason));
@@ -62,10 +64,14 @@ mod tests {
     fn one_picture_in_two_classes_is_taken_out() {
         let mut train = vec![checked(0, "a", 1), checked(0, "b", 2), checked(0, "c", 1)];
         let mut test = vec![checked(1, "d", 1), checked(1, "e", 3)];
-        let bad = take_contradictions(&mut [&mut train, &mut test]);
+        let bad = take_contradictions(&mut [&mut train, &mut test], &["cat".into(), "dog".into()]);
         assert_eq!(bad.iter().map(|b| b.path.as_str()).collect::<Vec<_>>(), ["a", "c", "d"]);
-        assert!(bad[0].reason.contains("class 1: d"), "{}", bad[0].reason);
-        assert!(bad[2].reason.contains("class 0: a"), "{}", bad[2].reason);
+        assert!(
+            bad[0].reason.contains("of class cat, but the same picture is in class dog: d"),
+            "{}",
+            bad[0].reason
+        );
+        assert!(bad[2].reason.contains("class cat: a"), "{}", bad[2].reason);
         assert_eq!((train.len(), test.len()), (1, 1));
     }
 

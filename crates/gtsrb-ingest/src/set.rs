@@ -1,6 +1,6 @@
 //! A source's pictures, checked, parted and in order: everything that is then stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use artifact::{Hash, HashBuilder, Work};
 use serde_json::json;
@@ -43,19 +43,35 @@ impl Set {
         if own_split {
             (train, test) = split::split(train, settings.test, settings.seed);
         }
-        for (part, what) in [(&train, "learn from"), (&test, "test with")] {
-            if part.is_empty() {
-                return Err(Error::data(format!(
-                    "{}: no picture to {what}",
-                    tree.root().display()
-                )));
-            }
+        let root = tree.root().display();
+        if train.is_empty() {
+            return Err(Error::data(format!("{root}: no picture to learn from is left")));
+        }
+        if test.is_empty() {
+            return Err(Error::data(format!(
+                "{root}: no picture to test with: add pictures, so that a class has two \
+                 different ones, or a folder test beside train"
+            )));
+        }
+        if own_split {
+            warn_of_untested(&listing.classes, &test);
         }
         write::sort(&mut train);
         write::sort(&mut test);
         let counters = counters(&listing, &train, &test, &bad);
         let work = work(&listing, settings, own_split, source);
         Ok(Self { classes: listing.classes, train, test, bad, work, counters })
+    }
+}
+
+/// Says which classes are too small to give a test picture.
+fn warn_of_untested(classes: &[String], test: &[Checked]) {
+    let tested: BTreeSet<i64> = test.iter().map(|picture| picture.item.label).collect();
+    for (name, _) in classes.iter().zip(0..).filter(|(_, label)| !tested.contains(label)) {
+        tracing::warn!(
+            "class {} has no two different pictures: it is not tested",
+            bad::shown(name)
+        );
     }
 }
 
@@ -87,7 +103,7 @@ fn look_at_all(tree: &Tree, listing: &Listing) -> Result<Parts> {
     let mut train = look(&listing.train)?;
     let mut test = listing.test.as_deref().map(look).transpose()?;
     let mut parts: Vec<_> = std::iter::once(&mut train).chain(test.as_mut()).collect();
-    bad.extend(duplicates::take_contradictions(&mut parts));
+    bad.extend(duplicates::take_contradictions(&mut parts, &listing.classes));
     bad.sort();
     Ok((train, test, bad))
 }

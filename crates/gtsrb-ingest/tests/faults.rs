@@ -126,7 +126,10 @@ fn one_picture_in_two_classes() {
     broken(
         |source| assert!(fs::copy(source.join(&other), source.join(PICTURE)).is_ok()),
         65,
-        &format!("{other}: class 0, but the same picture is in class 1: {PICTURE}"),
+        &format!(
+            "{other}: of class Speed limit (20km/h), but the same picture is in class Speed \
+             limit (30km/h): {PICTURE}"
+        ),
     );
 }
 
@@ -193,6 +196,66 @@ fn pictures_that_are_not_read_are_named() {
     let call = place.ingest("run", &place.path("source"), &[]);
     call.fails(65, "a/IMG_1.HEIC: HEIC is not supported; convert it to PNG or JPEG");
     assert!(call.stderr.contains("loose.jpg: not in the folder of a class"), "{}", call.stderr);
+}
+
+#[test]
+fn folders_that_are_not_classes() {
+    type Arrange = fn(&dyn Fn(&str));
+    let cases: [(Arrange, &str); 7] = [
+        (|_| (), "no PNG or JPEG pictures"),
+        (|add| add("1.png"), "1 pictures, but in no folder of a class"),
+        (|add| add("cat/1.png"), "cat is the only folder with pictures; arrange them as CLASS/"),
+        (|add| add("all/cat/1.png"), "if the folders in all are the classes, give that folder"),
+        (
+            |add| ["cat/1.png", "dog/1.png"].into_iter().for_each(add),
+            "no picture to test with: add",
+        ),
+        (
+            |add| ["train/cat/1.png", "train/dog/1.png", "val/cat/2.png"].into_iter().for_each(add),
+            "the folder val is beside train, but the parts are train and test alone",
+        ),
+        (
+            |add| {
+                ["train/a/1.png", "train/b/1.png", "test/c/1.png", "test/a/2.png"]
+                    .into_iter()
+                    .for_each(add)
+            },
+            "test/c/1.png: class c has no training pictures",
+        ),
+    ];
+    for (arrange, wanted) in cases {
+        let place = Place::new();
+        fs::create_dir(place.path("source")).unwrap();
+        let content = std::cell::Cell::new(0);
+        arrange(&|name| {
+            content.set(content.get() + 1);
+            let picture = drawing(9, 9, content.get()).to_png().unwrap();
+            write(&place.path("source").join(name), picture);
+        });
+        let call = place.ingest("run", &place.path("source"), &[]);
+        call.fails(65, wanted);
+        assert!(place.images("run").is_empty());
+    }
+}
+
+#[test]
+fn what_becomes_of_folders_is_said() {
+    let place = Place::new();
+    for n in 0..11u32 {
+        let class = ["a cat", "<b>dog</b>", "single"][n as usize / 5];
+        let picture = drawing(9, 9, n).to_png().unwrap();
+        write(&place.path("source").join(class).join(format!("{n}.png")), picture);
+    }
+    write(&place.path("source/a cat/notes"), "");
+    let call = place.ingest("run", &place.path("source"), &[]);
+    call.succeeds();
+    for line in ["  a cat: 4 training, 1 test", "  single: 1 training, 0 test"] {
+        assert!(call.stdout.lines().any(|l| l == line), "{line:?} is not in: {}", call.stdout);
+    }
+    assert!(!call.stdout.contains("set: "), "{}", call.stdout);
+    for warning in ["class single has no two different pictures", "such as"] {
+        assert!(call.stderr.contains(warning), "{warning:?} is not in: {}", call.stderr);
+    }
 }
 
 #[test]
