@@ -4,13 +4,14 @@ usage: fetch.py NAME DEST
 
 Each NAME is one Python wheel: pip downloads it, refuses it unless its SHA-256 is the one in
 `NAME.txt` beside this file, and the files that we need from it appear in DEST, all or none.
-Exit codes: 64 usage, 69 not to be had.
+Exit codes: 64 usage, 69 not to be had, 73 DEST can't be written, 130 and 143 interrupted.
 """
 
 import fnmatch
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,9 @@ MEMBERS = {
     "efficientnet-lite0": ["*/models/*.pth", "*/LICENSE*"],
     "foolbox": ["foolbox/data/imagenet_*.jpg"],
 }
+
+# The variable that names a file of one's own instead.
+INSTEAD = {"onnxruntime": "ORT_DYLIB_PATH", "efficientnet-lite0": "BACKBONE_WEIGHTS"}
 
 # The wheel with the library for this system; the Python that runs this doesn't matter.
 PLATFORMS = {
@@ -53,7 +57,8 @@ def download(name, folder):
     command += ["--no-deps", "--require-hashes", "--only-binary=:all:", "--dest", str(folder)]
     command += platform_flags(name) + ["--requirement", str(HERE / f"{name}.txt")]
     if subprocess.run(command, check=False).returncode != 0:
-        fail(69, f"pip could not download {name} as pinned in {HERE / name}.txt (see above)")
+        instead = f"; or set {INSTEAD[name]} to a file" if name in INSTEAD else ""
+        fail(69, f"pip could not download {name} as pinned in {HERE / name}.txt, see above{instead}")
     return next(folder.glob("*.whl"))
 
 
@@ -66,10 +71,7 @@ def unpack(wheel, patterns, folder):
                     target.write_bytes(source.read())
 
 
-def main():
-    if len(sys.argv) != 3 or sys.argv[1] not in MEMBERS:
-        fail(64, f"usage: fetch.py {{{','.join(MEMBERS)}}} DEST")
-    name, dest = sys.argv[1], Path(sys.argv[2])
+def fetch(name, dest):
     dest.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=dest.parent, prefix=f".{name}-") as scratch:
         downloads, files = Path(scratch) / "wheel", Path(scratch) / "files"
@@ -80,6 +82,19 @@ def main():
         files.chmod(0o755)
         shutil.rmtree(dest, ignore_errors=True)
         os.replace(files, dest)
+
+
+def main():
+    if len(sys.argv) != 3 or sys.argv[1] not in MEMBERS:
+        fail(64, f"usage: fetch.py {{{','.join(MEMBERS)}}} DEST")
+    # As an exception, so that the scratch folder goes away.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        fetch(sys.argv[1], Path(sys.argv[2]))
+    except OSError as error:
+        fail(73, f"cannot write {sys.argv[2]}: {error}; CACHE_DIR names another place")
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":
