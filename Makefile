@@ -7,9 +7,15 @@ PIPELINE  ?= sample
 RUNS_DIR  ?= runs
 CACHE_DIR ?= cache
 PYTHON    ?= python3
-# Where the pictures are: GTSRB=DIR or DATA=DIR; the sample pipeline draws its own.
-DATA      ?= $(or $(GTSRB),$(if $(filter sample,$(PIPELINE)),$(RUNS_DIR)/sample/data))
-export RUNS_DIR CACHE_DIR
+# Where the pictures are: GTSRB=DIR or DATA=DIR.
+DATA      ?= $(GTSRB)
+# The sample pipeline draws its own, whatever the environment holds.
+ifeq ($(PIPELINE),sample)
+IGNORED   := $(filter command,$(origin DATA) $(origin GTSRB))
+override DATA := $(RUNS_DIR)/sample/data
+endif
+# DATA reaches the stages by the environment, so that quotes in a path survive.
+export RUNS_DIR CACHE_DIR DATA
 
 CONFIG    := pipelines/$(PIPELINE).toml
 PIPELINES := $(basename $(notdir $(wildcard pipelines/*.toml)))
@@ -31,6 +37,7 @@ help: ## this list
 
 config:
 	@[ -f '$(CONFIG)' ] || { echo "error: there is no $(CONFIG); pipelines are: $(PIPELINES)" >&2; exit 66; }
+	@[ -z '$(IGNORED)' ] || { echo "error: the sample pipeline draws its own pictures: add PIPELINE=folder or PIPELINE=gtsrb to read yours" >&2; exit 64; }
 
 build: ## compile the binaries
 	@cargo build --release --quiet
@@ -46,8 +53,8 @@ sample: config build ## draw the sample pipeline's signs
 	@$(call STAGE,sample)
 
 ingest: config build $(if $(filter sample,$(PIPELINE)),sample) ## images to Parquet
-	@[ -n '$(DATA)' ] || { $(PYTHON) setup/explain.py '$(PIPELINE)' >&2; exit 66; }
-	@$(call STAGE,ingest) --source '$(DATA)'
+	@[ -n "$$DATA" ] || { $(PYTHON) setup/explain.py '$(PIPELINE)' >&2; exit 66; }
+	@$(call STAGE,ingest) --source "$$DATA"
 
 backbone: config build setup ## weights to backbone.onnx
 	@$(call STAGE,backbone)

@@ -172,7 +172,7 @@ fn your_own_pictures_in_one_command() {
     }
     let Some(signs) = variable("GTSRB_MINI") else { return };
     let place = Place::new();
-    let data = place.path().join("my pictures");
+    let data = place.path().join("Ada's \"own\" pictures");
     // Warning triangles and blue arrows, as JPEG, forty of each.
     for (classes, name) in [([18, 25], "warning"), ([35, 38], "blue arrow")] {
         for class in classes {
@@ -217,5 +217,17 @@ fn without_data_make_says_how_to_get_it() {
         assert!(!output.status.success());
         assert!(stderr.contains(remedy) && stderr.contains("make all PIPELINE="), "{stderr}");
         assert!(!place.run(pipeline).join("images").exists());
+    }
+}
+
+#[test]
+fn the_sample_pipeline_takes_no_pictures() {
+    for given in ["DATA=x", "GTSRB=x"] {
+        let place = Place::new();
+        let output = place.make(&[given]).output().unwrap();
+        let (_, stderr) = texts(&output);
+        assert!(!output.status.success());
+        assert!(stderr.contains("add PIPELINE=folder"), "{stderr}");
+        assert!(!place.run("sample").exists());
     }
 }
