@@ -7,7 +7,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use stage::{Error, Result};
+use stage::{Error, Result, check_interrupt};
 
 /// A BLAKE3 hash.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,12 +20,13 @@ impl Hash {
         Self(blake3::hash(bytes).into())
     }
 
-    /// Of a whole file.
+    /// Of a whole file; stops for signals, as files may be large and disks slow.
     pub fn of_file(path: &Path) -> Result<Self> {
         let mut file = File::open(path).map_err(|e| Error::read(path, &e))?;
         let mut hasher = blake3::Hasher::new();
         let mut buffer = vec![0; 1 << 20];
         loop {
+            check_interrupt()?;
             match file.read(&mut buffer).map_err(|e| Error::read(path, &e))? {
                 0 => return Ok(Self(hasher.finalize().into())),
                 n => hasher.update(&buffer[..n]),
