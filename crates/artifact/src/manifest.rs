@@ -2,7 +2,7 @@
 //! absolute path, so that equal work gives equal bytes.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -76,7 +76,7 @@ impl Manifest {
     /// or from a newer release.
     pub fn read(dir: &Path, stage: &str) -> Result<Self> {
         let path = dir.join(FILE);
-        let size = std::fs::metadata(&path).map_err(|e| match e.kind() {
+        let metadata = std::fs::metadata(&path).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => {
                 Error::missing(format!("{} is not there: run {stage} first", path.display()))
             }
@@ -85,8 +85,8 @@ impl Manifest {
         let damaged = |reason: &str| {
             Error::data(format!("{} is damaged ({reason}): run {stage} again", path.display()))
         };
-        if size.len() > MOST_BYTES {
-            return Err(damaged("too large"));
+        if !metadata.is_file() || metadata.len() > MOST_BYTES {
+            return Err(damaged("no file of a manifest's size"));
         }
         let bytes = std::fs::read(&path).map_err(|e| Error::read(&path, &e))?;
         let version: Version =
@@ -99,7 +99,11 @@ impl Manifest {
                 version.format
             )));
         }
-        serde_json::from_slice(&bytes).map_err(|e| damaged(&e.to_string()))
+        let manifest: Self = serde_json::from_slice(&bytes).map_err(|e| damaged(&e.to_string()))?;
+        match manifest.outputs.keys().find(|name| !stays_inside(name)) {
+            Some(name) => Err(damaged(&format!("{name:?} names no file in its folder"))),
+            None => Ok(manifest),
+        }
     }
 
     /// What the next stage records as its input: names and hashes of all files.
@@ -125,9 +129,10 @@ impl Manifest {
         })?;
         let found = match std::fs::metadata(&path) {
             Ok(metadata) if metadata.len() != record.bytes => None,
-            _ => Some(
-                Hash::of_file(&path).map_err(|e| Error::new(e.fault(), format!("{e}: {again}")))?,
-            ),
+            _ => Some(Hash::of_file(&path).map_err(|e| match e.fault() {
+                Fault::Missing => Error::missing(format!("{e}: {again}")),
+                _ => e,
+            })?),
         };
         if found == Some(record.hash) {
             return Ok(());
@@ -149,4 +154,10 @@ impl Manifest {
         }
         Ok(true)
     }
+}
+
+/// Whether `name` is a path that can't leave the folder that it starts from: what an earlier
+/// manifest names is removed.
+fn stays_inside(name: &str) -> bool {
+    Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
 }

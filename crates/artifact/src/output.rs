@@ -51,7 +51,8 @@ impl Output {
     /// A new file that will be `name` (`/` for subfolders) when it is committed.
     pub fn create(&self, name: &str) -> Result<FileWriter> {
         let temporary = self.dir.join(format!("{TEMPORARY}{}", name.replace('/', "-")));
-        let file = File::create(&temporary).map_err(|e| Error::write(&temporary, &e))?;
+        // New, as a link planted at this name must not be written through.
+        let file = File::create_new(&temporary).map_err(|e| Error::write(&temporary, &e))?;
         Ok(FileWriter {
             name: name.to_owned(),
             temporary: Temporary(temporary),
@@ -64,7 +65,7 @@ impl Output {
     /// Writes a small file whole.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<Staged> {
         let mut file = self.create(name)?;
-        file.write_all(bytes).map_err(|e| Error::write(&file.temporary.0, &e))?;
+        file.write_all(bytes).map_err(|e| Error::io(format!("cannot write {e}")))?;
         file.finish(None)
     }
 
@@ -129,7 +130,13 @@ pub(crate) fn lock(path: &Path) -> Result<File> {
                 holder.lines().next().unwrap_or("unknown")
             )));
         }
-        Err(TryLockError::Error(e)) => return Err(Error::write(path, &e)),
+        Err(TryLockError::Error(e)) => {
+            return Err(Error::config(format!(
+                "cannot lock {}: {e}; a file system without locks can't hold it: set RUNS_DIR or \
+                 CACHE_DIR to a folder on a local disk",
+                path.display()
+            )));
+        }
     }
     // For people only: the truth is the operating system's lock.
     let _ = file.set_len(0).and_then(|()| writeln!(file, "process {}", std::process::id()));
@@ -157,24 +164,29 @@ pub struct FileWriter {
 
 impl Write for FileWriter {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let n = self.file.write(buffer)?;
+        let n = self.file.write(buffer).map_err(|e| self.named(&e))?;
         self.hasher.update(&buffer[..n]);
         self.bytes += n as u64;
         Ok(n)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.file.flush().map_err(|e| self.named(&e))
     }
 }
 
 impl FileWriter {
+    /// Names the file, for callers that have the error from a library.
+    fn named(&self, error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("{}: {error}", self.temporary.0.display()))
+    }
+
     /// Flushes and syncs; the file then waits for its commit.
     pub fn finish(mut self, rows: Option<u64>) -> Result<Staged> {
         self.file
             .flush()
             .and_then(|()| self.file.get_ref().sync_all())
-            .map_err(|e| Error::write(&self.temporary.0, &e))?;
+            .map_err(|e| Error::io(format!("cannot write {}", self.named(&e))))?;
         let hash = Hash(self.hasher.finalize().into());
         let record = FileRecord { hash, bytes: self.bytes, rows };
         Ok(Staged { name: self.name, temporary: self.temporary, record })
@@ -311,6 +323,33 @@ mod tests {
         drop(output);
         Output::open(dir.path()).unwrap();
         assert_eq!(names(dir.path()), ["a", "manifest.json"]);
+    }
+
+    #[test]
+    fn names_that_leave_the_folder_are_damage() {
+        let outside = tempfile::tempdir().unwrap();
+        let dir = outside.path().join("artifact");
+        fs::write(outside.path().join("mine"), "x").unwrap();
+        commit(&dir, 1, &["a"]);
+        let manifest = fs::read_to_string(dir.join(FILE)).unwrap();
+        fs::write(dir.join(FILE), manifest.replace("\"a\"", "\"../mine\"")).unwrap();
+        assert_eq!(Manifest::read(&dir, "t").unwrap_err().fault().code(), 65);
+        commit(&dir, 2, &["b"]);
+        assert!(outside.path().join("mine").exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_at_a_temporary_name_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let output = Output::open(dir.path()).unwrap();
+        fs::write(dir.path().join("mine"), "x").unwrap();
+        std::os::unix::fs::symlink("mine", dir.path().join(".tmp-a")).unwrap();
+        assert_eq!(output.write("a", b"y").err().unwrap().fault().code(), 73);
+        assert_eq!(fs::read(dir.path().join("mine")).unwrap(), b"x");
+        drop(output);
+        commit(dir.path(), 1, &["a"]);
+        assert_eq!(fs::read(dir.path().join("mine")).unwrap(), b"x");
     }
 
     #[test]

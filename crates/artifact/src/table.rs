@@ -35,9 +35,12 @@ pub(crate) fn damaged(path: &Path, reason: impl std::fmt::Display, stage: &str) 
     Error::data(format!("{} is damaged ({reason}): run {stage} again", path.display()))
 }
 
-/// A failed write of Parquet.
+/// A failed write of Parquet; what the sink says names the file.
 pub(crate) fn unwritten(error: &ParquetError) -> Error {
-    Error::io(format!("cannot write Parquet: {error}"))
+    match error {
+        ParquetError::External(reason) => Error::io(format!("cannot write {reason}")),
+        other => Error::io(format!("cannot write Parquet: {other}")),
+    }
 }
 
 /// Column `name` of `batch` as an array of type `A`.
