@@ -71,6 +71,8 @@ fn extract(args: &Args, settings: &Settings) -> Result<Outcome<Summary>> {
     let earlier = Manifest::read(&dir, TOOL).ok();
     summary.miss(missing.len(), why(earlier.as_ref(), &work, missing.len(), damaged));
     if !missing.is_empty() {
+        let writer = writer?;
+        cache.remove_damaged(&writer)?;
         let pipeline = Pipeline::open(&backbone, &view, args.common.threads())?;
         let collector = Collector::new(&mut cache, &writer, view.storage, backbone.dims);
         summary.images_per_second = compute(pipeline, collector, &images, missing)?;
@@ -79,13 +81,13 @@ fn extract(args: &Args, settings: &Settings) -> Result<Outcome<Summary>> {
     Ok(Outcome::Done(Summary::Extracted(summary)))
 }
 
-/// The view's part of the cache, ours to write; also gives how many damaged parts it had,
-/// which are gone.
-fn open_cache(view: &View) -> Result<(Output, Cache, usize)> {
-    let writer = Cache::open(&cache_root(), view.hash())?.lock()?;
-    // Opened again: another process may have added to it before the lock was ours.
+/// The view's cache without what is damaged, the number of damaged parts, and the right to
+/// write it, or why there is none: that matters only to those who lack an embedding.
+fn open_cache(view: &View) -> Result<(Result<Output>, Cache, usize)> {
+    let writer = Cache::lock(&cache_root(), view.hash());
+    // After the lock, as another process may have added to it until then.
     let mut cache = Cache::open(&cache_root(), view.hash())?;
-    let damaged = cache.drop_damaged()?;
+    let damaged = cache.forget_damaged()?;
     Ok((writer, cache, damaged))
 }
 

@@ -20,7 +20,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::EnabledStatistics;
 use parquet::schema::types::ColumnPath;
 use serde::{Deserialize, Serialize};
-use stage::{Error, Result, check_interrupt};
+use stage::{Error, Fault, Result};
 
 use super::{BATCH_ROWS, Key, STAGE, keys_array, to_key};
 use crate::output::place_all;
@@ -30,6 +30,9 @@ use crate::{FileWriter, Hash, Output};
 /// Rows written at a time: the writer makes an object of 32 bytes of every half, so few at a
 /// time stay in the processor's cache.
 const WRITE_ROWS: usize = 64;
+
+/// Where a part's metadata name its view, so that a part in a wrong folder isn't trusted.
+const VIEW: &str = "view";
 
 /// How embeddings are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,27 +51,38 @@ type Place = (usize, usize);
 /// The embeddings of one view.
 pub struct Cache {
     dir: PathBuf,
+    view: Hash,
     parts: Vec<PathBuf>,
     places: HashMap<Key, Place>,
+    damaged: Vec<PathBuf>,
 }
 
 impl Cache {
     /// Reads which keys the cache under `root` holds of `view`; an empty cache is no error.
-    /// A part whose keys can't be read is left out with a warning: its embeddings count as
-    /// missing.
+    /// A part whose keys can't be read, or that belongs to another view, is damaged: its
+    /// embeddings count as missing.
     pub fn open(root: &Path, view: Hash) -> Result<Self> {
-        let dir = root.join(view.to_string());
-        let mut cache = Self { parts: parts_in(&dir)?, dir, places: HashMap::new() };
-        for (index, part) in cache.parts.iter().enumerate() {
-            match keys_of(part) {
-                Ok(keys) => {
-                    let places = keys.into_iter().enumerate().map(|(row, key)| (key, (index, row)));
-                    cache.places.extend(places);
+        let dir = folder(root, view);
+        let found = parts_in(&dir)?;
+        let mut cache =
+            Self { dir, view, parts: Vec::new(), places: HashMap::new(), damaged: Vec::new() };
+        for part in found {
+            match keys_of(&part, view) {
+                Ok(keys) => cache.add(part, keys),
+                Err(e) if e.fault() == Fault::Data => {
+                    tracing::warn!("{e}");
+                    cache.damaged.push(part);
                 }
-                Err(e) => tracing::warn!("{e}; its embeddings are computed again"),
+                Err(e) => return Err(e),
             }
         }
         Ok(cache)
+    }
+
+    fn add(&mut self, part: PathBuf, keys: impl IntoIterator<Item = Key>) {
+        let index = self.parts.len();
+        self.places.extend(keys.into_iter().enumerate().map(|(row, key)| (key, (index, row))));
+        self.parts.push(part);
     }
 
     /// Whether the embedding of `key` is there.
@@ -77,23 +91,25 @@ impl Cache {
         self.places.contains_key(key)
     }
 
-    /// Hashes every part and forgets those whose bytes aren't what their name says; gives
-    /// how many those were. They are removed, so that what they held is computed again.
-    pub fn drop_damaged(&mut self) -> Result<usize> {
-        let mut dropped = 0;
+    /// Hashes every part and forgets what is in those whose bytes aren't what their name says.
+    /// Gives how many parts are damaged in all.
+    pub fn forget_damaged(&mut self) -> Result<usize> {
         for (index, part) in self.parts.iter().enumerate() {
-            check_interrupt()?;
-            if part_name(Hash::of_file(part)?)
-                == part.file_name().unwrap_or_default().to_string_lossy()
-            {
-                continue;
+            if !is_whole(part)? {
+                tracing::warn!("{} is damaged", part.display());
+                self.places.retain(|_, place| place.0 != index);
+                self.damaged.push(part.clone());
             }
-            tracing::warn!("{} is damaged; its embeddings are computed again", part.display());
-            std::fs::remove_file(part).map_err(|e| Error::write(part, &e))?;
-            self.places.retain(|_, place| place.0 != index);
-            dropped += 1;
         }
-        Ok(dropped)
+        Ok(self.damaged.len())
+    }
+
+    /// Removes the damaged parts. The caller holds the folder through [`Cache::lock`].
+    pub fn remove_damaged(&mut self, _writer: &Output) -> Result<()> {
+        for part in self.damaged.drain(..) {
+            std::fs::remove_file(&part).map_err(|e| Error::write(&part, &e))?;
+        }
+        Ok(())
     }
 
     /// Adds embeddings, shape `[keys, dims]`, as one new part: whole or not at all. The caller
@@ -106,22 +122,22 @@ impl Cache {
         embeddings: ArrayView2<f32>,
     ) -> Result<()> {
         let batch = part_batch(keys, storage, embeddings)?;
-        let file = write_part(writer.create("part")?, &batch).map_err(|e| unwritten(&e))?;
+        let sink = writer.create("part")?;
+        let file = write_part(sink, &batch, self.view).map_err(|e| unwritten(&e))?;
         let staged = file.finish(Some(keys.len() as u64))?;
         let part = self.dir.join(part_name(staged.record().hash));
         place_all([(&staged, part.clone())])?;
-        let index = self.parts.len();
-        self.places.extend(keys.iter().enumerate().map(|(row, key)| (*key, (index, row))));
-        self.parts.push(part);
+        self.add(part, keys.iter().copied());
         Ok(())
     }
 
-    /// Takes the folder for writing.
+    /// Takes the folder of `view` under `root` for writing; to be done before it is opened.
     ///
     /// # Errors
-    /// [`Busy`](stage::Fault::Busy) if another process writes it.
-    pub fn lock(&self) -> Result<Output> {
-        Output::open(&self.dir)
+    /// [`Busy`](stage::Fault::Busy) if another process writes it,
+    /// [`Create`](stage::Fault::Create) if it can't be written.
+    pub fn lock(root: &Path, view: Hash) -> Result<Output> {
+        Output::open(&folder(root, view))
     }
 
     /// The embeddings of `keys` in that order, shape `[keys, dims]`. Each part that is read is
@@ -156,9 +172,10 @@ impl Cache {
 fn write_part(
     sink: FileWriter,
     batch: &RecordBatch,
+    view: Hash,
 ) -> std::result::Result<FileWriter, ParquetError> {
     let elements = ColumnPath::new(["embedding", "list", "element"].map(String::from).into());
-    let properties = table::properties(&[])
+    let properties = table::properties(&[(VIEW, view.to_string())])
         .set_compression(Compression::UNCOMPRESSED)
         .set_dictionary_enabled(false)
         .set_column_statistics_enabled(elements, EnabledStatistics::None)
@@ -171,11 +188,22 @@ fn write_part(
     parquet.into_inner()
 }
 
+fn folder(root: &Path, view: Hash) -> PathBuf {
+    root.join(view.to_string())
+}
+
+/// Whether a part's bytes are what its name says.
+fn is_whole(part: &Path) -> Result<bool> {
+    let name = part.file_name().unwrap_or_default().to_string_lossy();
+    Ok(part_name(Hash::of_file(part)?) == name)
+}
+
 fn part_name(hash: Hash) -> String {
     format!("part-{hash}.parquet")
 }
 
-/// The parts of a view's folder by name; foreign and temporary files are left alone.
+/// The parts of a view's folder by name; foreign and temporary files are left alone, and so
+/// is what is no plain file: to open a pipe would wait for ever.
 fn parts_in(dir: &Path) -> Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(dir) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -183,21 +211,28 @@ fn parts_in(dir: &Path) -> Result<Vec<PathBuf>> {
     };
     let mut parts = Vec::new();
     for entry in entries {
-        let path = entry.map_err(|e| Error::read(dir, &e))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with("part-") && name.ends_with(".parquet") {
-            parts.push(path);
+        let entry = entry.map_err(|e| Error::read(dir, &e))?;
+        let plain = entry.file_type().map_err(|e| Error::read(dir, &e))?.is_file();
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if plain && name.starts_with("part-") && name.ends_with(".parquet") {
+            parts.push(entry.path());
         }
     }
     parts.sort();
     Ok(parts)
 }
 
-/// Reads the keys of a part and nothing else of it.
-fn keys_of(part: &Path) -> Result<Vec<Key>> {
+/// Reads the keys of a part of `view` and nothing else of it.
+fn keys_of(part: &Path, view: Hash) -> Result<Vec<Key>> {
     let file = std::fs::File::open(part).map_err(|e| Error::read(part, &e))?;
     let builder =
         ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(part, &e, STAGE))?;
+    let about = builder.metadata().file_metadata().key_value_metadata();
+    let known = about.into_iter().flatten().find(|entry| entry.key == VIEW);
+    if known.and_then(|entry| entry.value.as_ref()) != Some(&view.to_string()) {
+        return Err(damaged(part, "it is not of this view", STAGE));
+    }
     let mask = ProjectionMask::columns(builder.parquet_schema(), ["key"]);
     let reader = builder
         .with_projection(mask)
@@ -238,9 +273,7 @@ fn part_batch(keys: &[Key], storage: Storage, embeddings: ArrayView2<f32>) -> Re
 
 /// Copies rows of `part`, given as (row in the part, row in `matrix`) in ascending order.
 fn copy_rows(part: &Path, rows: &[(usize, usize)], matrix: &mut Array2<f32>) -> Result<()> {
-    check_interrupt()?;
-    let name = part.file_name().unwrap_or_default().to_string_lossy();
-    if part_name(Hash::of_file(part)?) != name {
+    if !is_whole(part)? {
         return Err(damaged(part, "its bytes are not what its name says", STAGE));
     }
     let mut rows = rows.iter().peekable();
@@ -299,7 +332,7 @@ mod tests {
         let view = Hash::of(b"view");
         for storage in [Storage::F16, Storage::F32] {
             let mut cache = Cache::open(root.path(), view).unwrap();
-            let writer = cache.lock().unwrap();
+            let writer = Cache::lock(root.path(), view).unwrap();
             let keys = keys(3);
             let first = array![[1.0, -2.0], [0.5, 0.25]];
             cache.append(&writer, &keys[..2], storage, first.view()).unwrap();
@@ -319,7 +352,7 @@ mod tests {
     fn a_damaged_part_is_found_and_dropped() {
         let root = tempfile::tempdir().unwrap();
         let mut cache = Cache::open(root.path(), Hash::of(b"v")).unwrap();
-        let writer = cache.lock().unwrap();
+        let writer = Cache::lock(root.path(), cache.view).unwrap();
         let rows = Array2::from_elem((50, 8), 0.5);
         cache.append(&writer, &keys(50), Storage::F16, rows.view()).unwrap();
         let part = cache.parts[0].clone();
@@ -328,8 +361,28 @@ mod tests {
         bytes[middle] ^= 1;
         std::fs::write(&part, bytes).unwrap();
         assert_eq!(cache.gather(&keys(1), 8).unwrap_err().fault().code(), 65);
-        assert_eq!(cache.drop_damaged().unwrap(), 1);
+        assert_eq!(cache.forget_damaged().unwrap(), 1);
         assert!(!cache.holds(&keys(1)[0]));
+        cache.remove_damaged(&writer).unwrap();
         assert!(!part.exists());
+    }
+
+    #[test]
+    fn a_part_of_another_view_or_without_end_is_damaged() {
+        let root = tempfile::tempdir().unwrap();
+        let mut first = Cache::open(root.path(), Hash::of(b"first")).unwrap();
+        let writer = Cache::lock(root.path(), first.view).unwrap();
+        first.append(&writer, &keys(2), Storage::F32, Array2::zeros((2, 8)).view()).unwrap();
+        let mut second = Cache::open(root.path(), Hash::of(b"second")).unwrap();
+        let writer = Cache::lock(root.path(), second.view).unwrap();
+        let name = first.parts[0].file_name().unwrap();
+        std::fs::copy(&first.parts[0], second.dir.join(name)).unwrap();
+        std::fs::write(second.dir.join("part-0.parquet"), "PAR1").unwrap();
+        std::fs::create_dir(second.dir.join("part-1.parquet")).unwrap();
+        second = Cache::open(root.path(), second.view).unwrap();
+        assert!(!second.holds(&keys(1)[0]));
+        assert_eq!(second.forget_damaged().unwrap(), 2);
+        second.remove_damaged(&writer).unwrap();
+        assert_eq!(parts_in(&second.dir).unwrap(), Vec::<PathBuf>::new());
     }
 }

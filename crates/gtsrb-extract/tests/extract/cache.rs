@@ -122,6 +122,22 @@ fn two_at_once_corrupt_nothing() {
 }
 
 #[test]
+fn a_cache_that_is_held_or_read_only_serves_what_it_has() {
+    if !runtime() {
+        return;
+    }
+    let run = Run::new(&images(0..20));
+    let first = run.extract(&[]);
+    let view = first["summary"]["view"].as_str().unwrap().parse().unwrap();
+    let _writer = Cache::lock(&run.cache(), view).unwrap();
+    assert_eq!(run.extract(&[])["state"], "current");
+    run.write_images(&images(5..15));
+    assert_eq!(run.extract(&[])["summary"]["misses"], 0);
+    run.write_images(&images(5..25));
+    assert!(run.fails(75, &[]).contains(".lock"));
+}
+
+#[test]
 fn verify_finds_what_the_cache_has_wrong() {
     if !runtime() {
         return;
@@ -137,7 +153,7 @@ fn verify_finds_what_the_cache_has_wrong() {
     std::fs::remove_file(&run.parts()[0]).unwrap();
     let keys: Vec<_> = rows.iter().map(|row| row.key).collect();
     let mut cache = Cache::open(&run.cache(), view).unwrap();
-    let writer = cache.lock().unwrap();
+    let writer = Cache::lock(&run.cache(), view).unwrap();
     let wrong: Array2<f32> = matrix * 1.1;
     cache.append(&writer, &keys, Storage::F16, wrong.view()).unwrap();
     drop(writer);

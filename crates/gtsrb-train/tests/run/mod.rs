@@ -88,9 +88,9 @@ impl Run {
         if let Some((row, value)) = plan.poison {
             x[[row, 5]] = value;
         }
-        let mut cache =
-            Cache::open(&self.root.path().join("cache/embeddings"), view.hash()).unwrap();
-        let writer = cache.lock().unwrap();
+        let root = self.root.path().join("cache/embeddings");
+        let writer = Cache::lock(&root, view.hash()).unwrap();
+        let mut cache = Cache::open(&root, view.hash()).unwrap();
         cache.append(&writer, &keys, Storage::F32, x.view()).unwrap();
         let rows: Vec<Row> = images
             .iter()
