@@ -164,3 +164,36 @@ fn a_signal_ends_it_soon_and_keeps_what_was_finished() {
     let left: u32 = text.split(' ').find_map(|word| word.parse().ok()).unwrap();
     assert!(left > 0 && left < 1400, "{text}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_file_over_the_size_limit_is_an_io_error() {
+    if !runtime() {
+        return;
+    }
+    let run = Run::new(&images(0..400));
+    let command = run.command(&[]);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -f 8; exec \"$@\"", "sh"]).arg(command.get_program());
+    limited.args(command.get_args()).env("CACHE_DIR", run.cache().parent().unwrap());
+    let finished = limited.output().unwrap();
+    let message = stderr(&finished);
+    assert_eq!(finished.status.code(), Some(74), "{message}");
+    assert!(message.contains(".tmp-part: File too large"), "{message}");
+    assert!(run.parts().is_empty());
+    assert_eq!(run.extract(&[])["state"], "done");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_lost_standard_error_is_no_error() {
+    if !runtime() {
+        return;
+    }
+    let run = Run::new(&images(0..5));
+    run.extract(&[]);
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    assert!(run.command(&[]).stderr(full).status().unwrap().success());
+    let finished = run.command(&[]).output().unwrap();
+    assert!(stderr(&finished).contains("extract: up to date"), "{}", stderr(&finished));
+}
