@@ -20,7 +20,7 @@ impl Index {
         let total = Split::ALL.iter().map(|&split| images.count(split)).sum();
         let progress = Progress::new("keys", total);
         let [train, test] = Split::ALL.map(|split| -> Result<Vec<Row>> {
-            let mut rows = Vec::with_capacity(images.count(split) as usize);
+            let mut rows = Vec::new();
             for batch in images.batches(split) {
                 check_interrupt()?;
                 let batch = batch?;

@@ -27,7 +27,9 @@ pub fn verify(args: &Args, rows: usize, seed: u64) -> Result<Outcome<Summary>> {
     let run = args.common.run_dir()?;
     let images = ImageSet::open(&run)?;
     let embedded = Embedded::open(&run)?;
-    let view = View::from_parameters(&embedded.manifest().work.parameters)?;
+    let view = View::from_parameters(&embedded.manifest().work.parameters).map_err(|e| {
+        e.context(format!("{}: run gtsrb-extract again", run.join("embeddings").display()))
+    })?;
     let backbone = backbone_of(&run, &view)?;
     let paths = draw(&embedded, rows, seed)?;
     let keys: Vec<Key> = paths.keys().copied().collect();
