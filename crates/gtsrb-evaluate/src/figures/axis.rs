@@ -18,6 +18,13 @@ impl Axis {
         Self { low: low - air, high: high + air, log: false }
     }
 
+    /// An even axis that holds all percentages `values`, and none above 100.
+    pub fn percent(values: impl Iterator<Item = f64>) -> Self {
+        let (low, high) = range(values);
+        let air = ((high - low) * 0.06).max(0.5);
+        Self { low: low - air, high: (high + air).min(100.0), log: false }
+    }
+
     /// A logarithmic axis that holds all positive `values`.
     pub fn log(values: impl Iterator<Item = f64>) -> Self {
         let (low, high) = range(values.filter(|v| *v > 0.0).map(f64::log10));
@@ -133,13 +140,12 @@ impl Panel<'_> {
         }
     }
 
-    /// A vertical line at `x` with a word.
-    pub fn mark(&self, svg: &mut Svg, x: f64, word: &str) {
-        let [_, top, _, height] = self.area;
-        if let Some((x, _)) = self.x.place(x).map(|share| (self.area[0] + share * self.area[2], 0))
-        {
+    /// A dashed vertical line at `x`.
+    pub fn mark(&self, svg: &mut Svg, x: f64) {
+        let [left, top, width, height] = self.area;
+        if let Some(share) = self.x.place(x) {
+            let x = left + share * width;
             svg.path("stroke third dash", &[(x, top), (x, top + height)]);
-            svg.text("soft small", (x + 4.0, top + height - 6.0), word);
         }
     }
 
@@ -193,6 +199,13 @@ mod tests {
         let axis = Axis::even([0.931, 0.987].into_iter());
         let labels: Vec<_> = axis.ticks().into_iter().map(|(_, label)| label).collect();
         assert_eq!(labels, ["0.94", "0.96", "0.98"]);
+    }
+
+    #[test]
+    fn percentages_end_at_a_hundred() {
+        let axis = Axis::percent([100.0, 100.0].into_iter());
+        let labels: Vec<_> = axis.ticks().into_iter().map(|(_, label)| label).collect();
+        assert_eq!(labels, ["99.6", "99.8", "100.0"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::svg::{Svg, shorten};
 use crate::metrics::Metrics;
 
 /// Longest class name beside a row, in characters.
-const NAME: usize = 44;
+const NAME: usize = 50;
 
 /// Cells from this opacity on need light text.
 const DARK: f64 = 0.65;
@@ -22,7 +22,7 @@ impl Plan {
         let classes = metrics.classes.len();
         let longest = metrics.classes.iter().map(|c| c.name.chars().count().min(NAME)).max();
         let cell = (690.0 / classes as f64).clamp(9.0, 56.0).floor();
-        let letter = if cell < 20.0 { 5.0 } else { 6.6 };
+        let letter = if cell < 20.0 { 5.6 } else { 6.6 };
         Self {
             classes,
             cell,
@@ -140,6 +140,9 @@ fn legend(svg: &mut Svg, plan: &Plan, most: u64) {
         svg.text("soft small", (x + 76.0, y + 10.0), text);
     };
     ramp(plan.left, "good", "right: share of the row");
-    let errors = if most == 1 { "error".into() } else { format!("to {most} errors") };
-    ramp(plan.left + 195.0, "bad", &format!("wrong: 1 {errors} (square root)"));
+    match most {
+        0 => {}
+        1 => ramp(plan.left + 215.0, "bad", "wrong: 1 error"),
+        _ => ramp(plan.left + 215.0, "bad", &format!("wrong: 1 to {most} errors (square root)")),
+    }
 }

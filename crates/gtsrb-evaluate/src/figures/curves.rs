@@ -14,7 +14,7 @@ type Points = Vec<(f64, f64)>;
 /// losses by iteration at the chosen λ and in the final fit.
 #[must_use]
 pub fn curves(training: &Training) -> String {
-    let mut svg = Svg::new(1040.0, TOP + AREA[1] + 88.0, "Training curves");
+    let mut svg = Svg::new(1040.0, TOP + AREA[1] + 64.0, "Training curves");
     let place = |panel: u8| [52.0 + 352.0 * f64::from(panel), TOP, AREA[0], AREA[1]];
     accuracy(&mut svg, place(0), training);
     loss(&mut svg, place(1), training);
@@ -31,10 +31,10 @@ fn along(training: &Training, value: fn(&Trial) -> f64) -> Points {
 
 fn accuracy(svg: &mut Svg, area: [f64; 4], training: &Training) {
     let curves = [
-        Curve::new("training", "good", along(training, |t| t.train_accuracy)),
-        Curve::new("validation", "bad", along(training, |t| t.validation_accuracy)),
+        Curve::new("training", "good", along(training, |t| 100.0 * t.train_accuracy)),
+        Curve::new("validation", "bad", along(training, |t| 100.0 * t.validation_accuracy)),
     ];
-    path_panel(svg, area, "Accuracy by penalty λ", training.lambda, &curves);
+    path_panel(svg, area, "Accuracy in % by penalty λ", Axis::percent, training.lambda, &curves);
 }
 
 fn loss(svg: &mut Svg, area: [f64; 4], training: &Training) {
@@ -43,16 +43,24 @@ fn loss(svg: &mut Svg, area: [f64; 4], training: &Training) {
         Curve::new("validation", "bad", along(training, |t| t.validation_loss)),
         Curve::new("with temperature", "bad dash", along(training, |t| t.calibrated_loss)),
     ];
-    path_panel(svg, area, "Log-loss by penalty λ", training.lambda, &curves);
+    path_panel(svg, area, "Log-loss by penalty λ", Axis::even, training.lambda, &curves);
 }
 
-fn path_panel(svg: &mut Svg, area: [f64; 4], title: &str, chosen: f64, curves: &[Curve]) {
-    let values =
-        |pick: fn(&(f64, f64)) -> f64| curves.iter().flat_map(move |c| c.points.iter().map(pick));
-    let (x, y) = (Axis::log(values(|p| p.0)), Axis::even(values(|p| p.1)));
-    let panel = Panel { area, title, under: "λ", x, y };
+fn path_panel(
+    svg: &mut Svg,
+    area: [f64; 4],
+    title: &str,
+    y: fn(std::vec::IntoIter<f64>) -> Axis,
+    chosen: f64,
+    curves: &[Curve],
+) {
+    let values = |pick: fn(&(f64, f64)) -> f64| -> Vec<f64> {
+        curves.iter().flat_map(|c| c.points.iter().map(pick)).collect()
+    };
+    let (x, y) = (Axis::log(values(|p| p.0).into_iter()), y(values(|p| p.1).into_iter()));
+    let panel = Panel { area, title, under: "λ (dashed: the chosen one)", x, y };
     panel.draw(svg, curves);
-    panel.mark(svg, chosen, "chosen");
+    panel.mark(svg, chosen);
 }
 
 fn iterations(svg: &mut Svg, area: [f64; 4], training: &Training) {

@@ -5,7 +5,7 @@ use crate::interval::wilson;
 use crate::metrics::{ClassMetrics, Metrics};
 
 /// Longest class name beside a row, in characters.
-const NAME: usize = 44;
+const NAME: usize = 50;
 const WIDTH: f64 = 520.0;
 const TOP: f64 = 62.0;
 const ROW: f64 = 17.0;

@@ -17,7 +17,7 @@ font-size:13px}.figure .line{stroke:var(--line);fill:none}.figure .paper{fill:va
 .figure .stroke.good{stroke:var(--good);fill:none}.figure .stroke.bad{stroke:var(--bad);\
 fill:none}.figure .stroke.third{stroke:var(--third);fill:none}\
 .figure .dash{stroke-dasharray:5 4}.figure .mid{text-anchor:middle}\
-.figure .end{text-anchor:end}.figure .small{font-size:9px}.figure .tiny{font-size:8px}";
+.figure .end{text-anchor:end}.figure .small{font-size:10px}.figure .tiny{font-size:8px}";
 
 /// Text that cannot leave the element or attribute it is put into.
 #[must_use]
