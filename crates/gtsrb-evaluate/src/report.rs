@@ -138,7 +138,7 @@ impl Report<'_> {
     fn trials(&self) -> Vec<serde_json::Value> {
         let row = |t: &crate::training::Trial| {
             json!({
-                "lambda": format!("{:.2e}", t.lambda),
+                "lambda": format!("{:e}", t.lambda),
                 "train": percent(t.train_accuracy), "train_loss": format!("{:.4}", t.train_loss),
                 "validation": percent(t.validation_accuracy),
                 "validation_loss": format!("{:.4}", t.validation_loss),
@@ -159,14 +159,20 @@ fn label(metrics: &Metrics, class: usize) -> String {
     format!("{class} {}", metrics.classes[class].name)
 }
 
+/// `interval` in `words`; empty where all resamples were alike: that no picture was wrong says
+/// nothing about the spread.
+fn range(interval: Interval, words: impl Fn(Interval) -> String) -> String {
+    if interval[0] < interval[1] { words(interval) } else { String::new() }
+}
+
 fn cards(metrics: &Metrics) -> Vec<Card> {
     let share = |name, value: f64, interval: Interval, meaning| Card {
         name,
         value: percent(value),
-        interval: percent_range(interval),
+        interval: range(interval, percent_range),
         meaning,
     };
-    let [low, high] = metrics.log_loss_interval;
+    let losses = |[low, high]: Interval| format!("{low:.4} to {high:.4}");
     let mut cards = vec![
         share("Top-1", metrics.top1, metrics.top1_interval, "first answer is right"),
         share("Top-5", metrics.top5, metrics.top5_interval, "one of the first five is right"),
@@ -179,7 +185,7 @@ fn cards(metrics: &Metrics) -> Vec<Card> {
         Card {
             name: "Log-loss",
             value: format!("{:.4}", metrics.log_loss),
-            interval: format!("{low:.4} to {high:.4}"),
+            interval: range(metrics.log_loss_interval, losses),
             meaning: "0 is certain and right",
         },
         share(

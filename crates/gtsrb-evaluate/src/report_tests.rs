@@ -96,6 +96,19 @@ fn hostile_names_and_paths_stay_text() {
 }
 
 #[test]
+fn a_flawless_classifier_claims_no_more_than_it_shows() {
+    let names = ["a", "b"].map(str::to_owned);
+    let p = ndarray::array![[1.0_f32, 0.0], [0.0, 1.0]];
+    let metrics = measure(&score_all(&[0, 1], &p), &names);
+    let interval = |card: &Card| (card.name, card.interval.is_empty());
+    let cards: Vec<_> = cards(&metrics).iter().map(interval).collect();
+    // Wilson's interval of top-1 stays; top-5 of two classes is no number.
+    let empty = ["Macro recall", "Log-loss", "Calibration error"].map(|name| (name, true));
+    assert_eq!(cards, [[("Top-1", false)].as_slice(), &empty].concat());
+    assert!(!Figures::draw(&metrics, &training()).confusion.contains("errors"));
+}
+
+#[test]
 fn page_is_self_contained() {
     let names: Vec<String> = (0..43).map(|i| format!("sign {i}")).collect();
     let page = render(&names, &[mistake("Test/00001.png")], "gtsrb");
