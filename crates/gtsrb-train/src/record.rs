@@ -18,7 +18,8 @@ pub struct Training<'a> {
     lambda: f64,
     /// How it was chosen.
     choice: &'static str,
-    /// Divides the logits; fitted on the validation part at the chosen penalty.
+    /// Divides the logits; fitted on the validation part at the chosen penalty, 1 if
+    /// everything there is right.
     temperature: f64,
     /// What training looks like, in words with the numbers they rest on.
     diagnosis: Vec<String>,
@@ -64,7 +65,7 @@ impl<'a> Training<'a> {
         Self {
             lambda: best.lambda,
             choice: CHOICE,
-            temperature: best.temperature,
+            temperature: trained.search.calibration().0,
             diagnosis: diagnose(trained, &inputs.classes),
             split: &trained.counts,
             classes: classes
@@ -91,7 +92,7 @@ impl<'a> Training<'a> {
             if class.train == 0 {
                 warn!("class {} has no training image and will never be predicted", class.name);
             } else {
-                warn!("class {} has a single track: none was kept out of training", class.name);
+                warn!("class {} has a single track or picture: none was kept out", class.name);
             }
         }
     }

@@ -34,7 +34,7 @@ pub struct Trial {
     pub validation_loss: f64,
     /// Accuracy on the validation part.
     pub validation_accuracy: f64,
-    /// The temperature that fits the validation part best.
+    /// The temperature that fits the validation part best, down to 0.05.
     pub temperature: f64,
     /// Log-loss on the validation part with that temperature: what penalties are chosen by.
     pub calibrated_loss: f64,
@@ -55,6 +55,13 @@ pub struct Look {
     pub accuracy: f64,
 }
 
+impl Trial {
+    /// Whether every picture of the validation part is right.
+    pub fn is_flawless(&self) -> bool {
+        self.validation_accuracy >= 1.0
+    }
+}
+
 /// The path and its best end.
 pub struct Search {
     /// The penalties tried, strongest first.
@@ -71,6 +78,18 @@ impl Search {
     /// The chosen trial.
     pub fn best(&self) -> &Trial {
         &self.path[self.chosen]
+    }
+
+    /// The temperature to divide logits by, and the validation log-loss that it gives. Only
+    /// mistakes show how much confidence is too much: without one, the smaller the temperature
+    /// the better it fits, up to probabilities of 0 and 1, so that logits stay as they are.
+    pub fn calibration(&self) -> (f64, f64) {
+        let best = self.best();
+        if best.is_flawless() {
+            (1.0, best.validation_loss)
+        } else {
+            (best.temperature, best.calibrated_loss)
+        }
     }
 }
 
@@ -155,7 +174,7 @@ fn judge(fit: &Fit, train: &Samples<'_>, validation: &Samples<'_>, curve: Vec<Lo
 
 fn report(trial: &Trial) {
     info!(
-        "lambda {:.0e}: {} iterations, validation {:.2} % (log-loss {:.4}, calibrated {:.4}), \
+        "lambda {:e}: {} iterations, validation {:.2} % (log-loss {:.4}, calibrated {:.4}), \
          training {:.2} %",
         trial.lambda,
         trial.iterations,

@@ -35,11 +35,12 @@ impl Summary {
     /// The summary of a training.
     pub(crate) fn new(trained: &Trained) -> Self {
         let best = trained.search.best();
+        let (temperature, validation_loss) = trained.search.calibration();
         Self {
             lambda: best.lambda,
             validation_accuracy: best.validation_accuracy,
-            validation_loss: best.calibrated_loss,
-            temperature: best.temperature,
+            validation_loss,
+            temperature,
             train_accuracy: trained.refit_score.top1,
             images: trained.counts.train_images + trained.counts.validation_images,
             validation_images: trained.counts.validation_images,
@@ -67,8 +68,8 @@ impl Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "a head for {} classes, trained on {} images, lambda {:.0e}: {:.2} % right on {} \
-             images of tracks kept out (log-loss {:.4}, temperature {:.2})",
+            "a head for {} classes, trained on {} images, lambda {:e}: {:.2} % right on {} \
+             images kept out (log-loss {:.4}, temperature {:.2})",
             self.classes,
             self.images,
             self.lambda,

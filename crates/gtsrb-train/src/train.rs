@@ -70,15 +70,14 @@ pub fn train(inputs: &Inputs, settings: &Settings) -> Result<Trained> {
     let search = search(&train, &validation, &settings.lambdas, &options)?;
 
     let all = Samples::new(x.view(), &labels, classes).map_err(wrong)?;
-    let best = search.best();
-    let refit = fit_or_stop(&all, best.lambda, &search.model, &options, |_| ())?;
+    let refit = fit_or_stop(&all, search.best().lambda, &search.model, &options, |_| ())?;
     info!("trained in {:.1} s", started.elapsed().as_secs_f64());
     let model = standardization.fold(&refit.model);
     Ok(Trained {
         head: Head {
             weights: model.weights,
             bias: model.bias,
-            temperature: best.temperature as f32,
+            temperature: search.calibration().0 as f32,
             classes: inputs.classes.clone(),
             view: inputs.view_hash,
             training: inputs.embedded.manifest().content(),
