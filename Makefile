@@ -26,7 +26,7 @@ FETCH      = [ -e '$(DOWNLOADS)/$(1)' ] || $(PYTHON) setup/fetch.py $(1) '$(DOWN
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all help config build setup $(STAGES) check test oracles doc clean
+.PHONY: all help config source build setup $(STAGES) check test oracles doc clean
 
 all: evaluate ## images to report: PIPELINE=sample|gtsrb|gtsrb-tutorial|folder
 
@@ -38,6 +38,9 @@ help: ## this list
 config:
 	@[ -f '$(CONFIG)' ] || { echo "error: there is no $(CONFIG); pipelines are: $(PIPELINES)" >&2; exit 66; }
 	@[ -z '$(IGNORED)' ] || { echo "error: the sample pipeline draws its own pictures: add PIPELINE=folder or PIPELINE=gtsrb to read yours" >&2; exit 64; }
+
+source:
+	@[ -n "$$DATA" ] || { $(PYTHON) setup/explain.py '$(PIPELINE)' >&2; exit 66; }
 
 build: ## compile the binaries
 	@cargo build --release --quiet
@@ -52,8 +55,7 @@ setup: ## fetch runtime and weights
 sample: config build ## draw the sample pipeline's signs
 	@$(call STAGE,sample)
 
-ingest: config build $(if $(filter sample,$(PIPELINE)),sample) ## images to Parquet
-	@[ -n "$$DATA" ] || { $(PYTHON) setup/explain.py '$(PIPELINE)' >&2; exit 66; }
+ingest: config source build $(if $(filter sample,$(PIPELINE)),sample) ## images to Parquet
 	@$(call STAGE,ingest) --source "$$DATA"
 
 backbone: config build setup ## weights to backbone.onnx
