@@ -7,6 +7,7 @@
 mod cuda;
 mod framing;
 mod model;
+mod pipeline;
 mod placement;
 mod resize;
 mod runtime;
@@ -15,6 +16,7 @@ mod view;
 pub use cuda::Device;
 pub use framing::{Framing, box_of};
 pub use model::{Input, Model, Outputs, Port};
+pub use pipeline::{Batch, Pipeline};
 pub use placement::{Placement, placement};
 pub use runtime::Runtime;
 pub use view::{Crop, Provider, View};

@@ -1,6 +1,4 @@
-//! Embeddings into the cache, in the images' order, a part at a time.
-
-use std::collections::BTreeMap;
+//! Embeddings into the cache, in the order that they come in, a part at a time.
 
 use artifact::Output;
 use artifact::embeddings::{Cache, Key, Storage};
@@ -14,14 +12,12 @@ const PART_NUMBERS: usize = 16 << 20;
 /// And at most this many rows.
 const PART_ROWS: usize = 8192;
 
-/// Puts batches in order and appends a part whenever there is enough for one.
+/// Appends a part whenever there is enough for one.
 pub struct Collector<'a> {
     cache: &'a mut Cache,
     writer: &'a Output,
     storage: Storage,
     dims: usize,
-    next: u64,
-    early: BTreeMap<u64, Embeddings>,
     keys: Vec<Key>,
     values: Vec<f32>,
 }
@@ -29,28 +25,15 @@ pub struct Collector<'a> {
 impl<'a> Collector<'a> {
     /// Collects into `cache`, which `writer` holds.
     pub fn new(cache: &'a mut Cache, writer: &'a Output, storage: Storage, dims: usize) -> Self {
-        Self {
-            cache,
-            writer,
-            storage,
-            dims,
-            next: 0,
-            early: BTreeMap::new(),
-            keys: Vec::new(),
-            values: Vec::new(),
-        }
+        Self { cache, writer, storage, dims, keys: Vec::new(), values: Vec::new() }
     }
 
-    /// Takes a batch; it waits here if an earlier one is still missing.
+    /// Takes a batch.
     pub fn take(&mut self, batch: Embeddings) -> Result<()> {
-        self.early.insert(batch.number, batch);
-        while let Some(batch) = self.early.remove(&self.next) {
-            self.next += 1;
-            self.keys.extend(batch.keys);
-            self.values.extend(batch.values);
-            if self.keys.len() >= PART_ROWS || self.values.len() >= PART_NUMBERS {
-                self.flush()?;
-            }
+        self.keys.extend(batch.keys);
+        self.values.extend(batch.values);
+        if self.keys.len() >= PART_ROWS || self.values.len() >= PART_NUMBERS {
+            self.flush()?;
         }
         Ok(())
     }

@@ -1,0 +1,244 @@
+//! Pictures to embeddings on several threads: one reads, some decode and frame, some infer.
+//!
+//! Between them are short queues, so that memory doesn't grow with the number of pictures and
+//! whoever is ahead waits. Batches carry numbers and come out in order, so that neither
+//! threads nor luck shape a result. A thread that fails sends its error to the collector; when
+//! that one stops listening, all others end by themselves.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use stage::{Error, Result, check_interrupt};
+
+use crate::{Framing, Input, Model, Provider, View, placement};
+
+/// How often a waiting collector looks for a signal.
+const LOOK_FOR_SIGNALS: Duration = Duration::from_millis(100);
+
+/// Batches a thread that may be under way at once: how far one that takes long lets the
+/// others get ahead.
+const AHEAD: usize = 32;
+
+/// A backbone that is ready to run, with several threads.
+pub struct Pipeline {
+    models: Vec<Model>,
+    framing: Framing,
+    batch: usize,
+    dims: usize,
+    framers: usize,
+}
+
+/// The embeddings of one batch of pictures.
+pub struct Batch<T> {
+    /// What framing gave for each picture.
+    pub items: Vec<T>,
+    /// `[items, dims]`.
+    pub embeddings: Vec<f32>,
+}
+
+/// Pictures that belong to one inference.
+struct Job<P> {
+    number: u64,
+    pictures: Vec<P>,
+}
+
+/// A batch of pixels: `[batch, size, size, 3]`, zero after the last picture.
+struct Framed<T> {
+    number: u64,
+    items: Vec<T>,
+    pixels: Vec<u8>,
+}
+
+/// A queue's end that several threads read from.
+type Shared<T> = Arc<Mutex<Receiver<T>>>;
+
+/// Where finished batches and errors go.
+type Done<T> = SyncSender<Result<(u64, Batch<T>)>>;
+
+impl Pipeline {
+    /// Opens one model a thread on the processor, or one model on a GPU after it was shown
+    /// that the work really runs there. `onnx` is the backbone that `view` names; it gives
+    /// `dims` numbers a picture.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn open(onnx: &[u8], dims: usize, view: &View, threads: usize) -> Result<Self> {
+        let sessions = match view.provider {
+            Provider::Cpu => threads,
+            Provider::Cuda => {
+                let shape = [view.batch, view.size, view.size, 3];
+                let nodes = placement(onnx, view.provider, &shape)?;
+                tracing::info!("nodes by provider: {nodes:?}");
+                1
+            }
+        };
+        // One after the other: ONNX Runtime has races where sessions are made at once.
+        let load = |_| {
+            check_interrupt()?;
+            Model::load(onnx, view.provider)
+        };
+        let models = (0..sessions).map(load).collect::<Result<Vec<_>>>()?;
+        Ok(Self { models, framing: view.framing(), batch: view.batch, dims, framers: threads })
+    }
+
+    /// Computes the embeddings of `pictures` and hands them to `collect`, batch by batch in
+    /// the pictures' order.
+    ///
+    /// `frame` turns a picture into its pixels, `[size, size, 3]`, zero before, and into what
+    /// is to be remembered of it.
+    ///
+    /// # Errors
+    /// The first error of the pictures, of `frame`, of a model or of `collect`;
+    /// [`Interrupted`](stage::Fault::Interrupted) or [`Terminated`](stage::Fault::Terminated).
+    pub fn run<P: Send, T: Send>(
+        self,
+        pictures: impl Iterator<Item = Result<P>> + Send,
+        frame: impl Fn(P, &Framing, &mut [u8]) -> Result<T> + Sync,
+        mut collect: impl FnMut(Batch<T>) -> Result<()>,
+    ) -> Result<()> {
+        let Self { models, framing, batch, dims, framers } = self;
+        let (jobs, to_frame) = queue(framers);
+        let (framed, to_infer) = queue(2 * models.len());
+        let (done, results) = sync_channel(AHEAD * models.len());
+        // One ticket for each batch that is under way.
+        let (tickets, returned) = sync_channel(AHEAD * (models.len() + framers));
+        let frame = &frame;
+        // `move`: when the collector returns, its ends of the queues must close before the join.
+        thread::scope(move |scope| {
+            for _ in 0..framers {
+                let (input, output, done) = (to_frame.clone(), framed.clone(), done.clone());
+                scope.spawn(move || frame_all(&input, &output, &done, &framing, batch, frame));
+            }
+            for mut model in models {
+                let (input, done) = (to_infer.clone(), done.clone());
+                let shape = [batch, framing.size, framing.size, 3];
+                scope.spawn(move || infer_all(&input, &done, &mut model, shape, dims));
+            }
+            // Only the threads hold ends of the queues now, so that an end closes with them.
+            drop((to_frame, framed, to_infer));
+            scope.spawn(move || read_all(pictures, &jobs, &tickets, &done, batch));
+            collect_all(&results, &returned, &mut collect)
+        })
+    }
+}
+
+fn queue<T>(bound: usize) -> (SyncSender<T>, Shared<T>) {
+    let (sender, receiver) = sync_channel(bound);
+    (sender, Arc::new(Mutex::new(receiver)))
+}
+
+/// The next piece of work; `None` when there will be no more.
+fn next<T>(queue: &Shared<T>) -> Option<T> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+}
+
+/// Cuts the pictures into jobs. Ends early when nobody takes them any more.
+fn read_all<P, T>(
+    mut pictures: impl Iterator<Item = Result<P>>,
+    jobs: &SyncSender<Job<P>>,
+    tickets: &SyncSender<()>,
+    done: &Done<T>,
+    batch: usize,
+) {
+    for number in 0.. {
+        match pictures.by_ref().take(batch).collect::<Result<Vec<P>>>() {
+            Ok(pictures) if pictures.is_empty() => return,
+            Ok(pictures) => {
+                if tickets.send(()).is_err() || jobs.send(Job { number, pictures }).is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                // Without a collector there is nobody left to tell.
+                let _ = done.send(Err(error));
+                return;
+            }
+        }
+    }
+}
+
+fn frame_all<P, T>(
+    jobs: &Shared<Job<P>>,
+    framed: &SyncSender<Framed<T>>,
+    done: &Done<T>,
+    framing: &Framing,
+    batch: usize,
+    frame: &impl Fn(P, &Framing, &mut [u8]) -> Result<T>,
+) {
+    while let Some(job) = next(jobs) {
+        let side = framing.size * framing.size * 3;
+        let mut pixels = vec![0; batch * side];
+        let places = pixels.chunks_exact_mut(side);
+        let items = job.pictures.into_iter().zip(places).map(|(p, out)| frame(p, framing, out));
+        let sent = match items.collect() {
+            Ok(items) => framed.send(Framed { number: job.number, items, pixels }).is_ok(),
+            Err(error) => done.send(Err(error)).is_ok(),
+        };
+        if !sent {
+            return;
+        }
+    }
+}
+
+fn infer_all<T>(
+    framed: &Shared<Framed<T>>,
+    done: &Done<T>,
+    model: &mut Model,
+    shape: [usize; 4],
+    dims: usize,
+) {
+    while let Some(batch) = next(framed) {
+        let number = batch.number;
+        if done.send(infer(batch, model, shape, dims).map(|batch| (number, batch))).is_err() {
+            return;
+        }
+    }
+}
+
+fn infer<T>(
+    batch: Framed<T>,
+    model: &mut Model,
+    shape: [usize; 4],
+    dims: usize,
+) -> Result<Batch<T>> {
+    let outputs = model.run(Input::U8 { shape: &shape, data: &batch.pixels })?;
+    let (found, values) = outputs.f32("embedding")?;
+    if *found != [shape[0], dims] {
+        return Err(Error::data(format!(
+            "the backbone gives embeddings of shape {found:?}, not {:?}; run gtsrb-backbone again",
+            [shape[0], dims]
+        )));
+    }
+    let embeddings = values[..batch.items.len() * dims].to_vec();
+    Ok(Batch { items: batch.items, embeddings })
+}
+
+/// Hands batches on in the order of their numbers; those that are early wait.
+fn collect_all<T>(
+    results: &Receiver<Result<(u64, Batch<T>)>>,
+    returned: &Receiver<()>,
+    collect: &mut impl FnMut(Batch<T>) -> Result<()>,
+) -> Result<()> {
+    let mut early = BTreeMap::new();
+    let mut number = 0;
+    loop {
+        check_interrupt()?;
+        match results.recv_timeout(LOOK_FOR_SIGNALS) {
+            Ok(result) => {
+                let (place, batch) = result?;
+                early.insert(place, batch);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+        while let Some(batch) = early.remove(&number) {
+            number += 1;
+            // There is one: its batch has come.
+            let _ = returned.try_recv();
+            collect(batch)?;
+        }
+    }
+}
