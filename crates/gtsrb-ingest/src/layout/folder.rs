@@ -149,6 +149,7 @@ mod tests {
         assert_eq!(classes(&train).unwrap().into_iter().collect::<Vec<_>>(), ["bus", "train"]);
         let error = parts(&["test/a/1.png", "train/a/1.png", "val/a/1.png"]).unwrap_err();
         assert!(error.to_string().contains("the folder val is beside train"), "{error}");
-        assert_eq!(parts(&["train/a/1.png"]), (vec![("train/a/1.png", "a/1.png")], None));
+        let (train, test) = parts(&["train/a/1.png"]).unwrap();
+        assert_eq!((train, test), (vec![("train/a/1.png", "a/1.png")], None));
     }
 }
