@@ -22,26 +22,22 @@ pub fn string(name: &str, value: &str) -> AttributeProto {
 }
 
 /// The attribute of that name.
-#[must_use]
-pub fn find<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
+pub(crate) fn find<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
     node.attribute.iter().find(|a| a.name == name)
 }
 
 /// The integer attribute of that name, or the operator's default.
-#[must_use]
-pub fn int_or(node: &NodeProto, name: &str, default: i64) -> i64 {
+pub(crate) fn int_or(node: &NodeProto, name: &str, default: i64) -> i64 {
     find(node, name).and_then(|a| a.i).unwrap_or(default)
 }
 
 /// The list of integers of that name.
-#[must_use]
-pub fn ints_of<'a>(node: &'a NodeProto, name: &str) -> Option<&'a [i64]> {
+pub(crate) fn ints_of<'a>(node: &'a NodeProto, name: &str) -> Option<&'a [i64]> {
     find(node, name).map(|a| a.ints.as_slice())
 }
 
 /// The string of that name, or the operator's default.
-#[must_use]
-pub fn string_or<'a>(node: &'a NodeProto, name: &str, default: &'a str) -> &'a str {
+pub(crate) fn string_or<'a>(node: &'a NodeProto, name: &str, default: &'a str) -> &'a str {
     find(node, name)
         .and_then(|a| a.s.as_deref())
         .and_then(|s| std::str::from_utf8(s).ok())

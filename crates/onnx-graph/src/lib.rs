@@ -23,5 +23,5 @@ pub use count::{Count, count};
 pub use cut::cut;
 pub use error::{Error, Result};
 pub use proto::ModelProto;
-pub use read::{NEWEST_OPSET, OLDEST_OPSET, graph, metadata, read, set_metadata, write};
-pub use tensor::{Element, floats, integers};
+pub use read::{graph, metadata, read, set_metadata, write};
+pub use tensor::Element;

@@ -8,9 +8,9 @@ use crate::proto::{GraphProto, ModelProto, NodeProto, StringStringEntryProto, Te
 use crate::{Error, Result};
 
 /// The newest operator set that ONNX Runtime 1.31 runs.
-pub const NEWEST_OPSET: i64 = 26;
+const NEWEST_OPSET: i64 = 26;
 /// The oldest operator set in which the nodes that this crate adds mean what they should.
-pub const OLDEST_OPSET: i64 = 13;
+const OLDEST_OPSET: i64 = 13;
 const NEWEST_IR: i64 = 13;
 
 /// Reads a model and checks what the rest of this crate relies on: versions that it knows, all

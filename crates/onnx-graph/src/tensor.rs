@@ -98,18 +98,8 @@ impl TensorProto {
     }
 }
 
-/// The values of a 32-bit float tensor.
-pub fn floats(tensor: &TensorProto) -> Result<Vec<f32>> {
-    let values = if tensor.raw_data.is_empty() {
-        tensor.float_data.clone()
-    } else {
-        words(tensor)?.map(f32::from_le_bytes).collect()
-    };
-    checked(tensor, values)
-}
-
 /// The values of an integer or boolean tensor.
-pub fn integers(tensor: &TensorProto) -> Result<Vec<i64>> {
+pub(crate) fn integers(tensor: &TensorProto) -> Result<Vec<i64>> {
     let raw = !tensor.raw_data.is_empty();
     let values = match Element::from_code(tensor.data_type) {
         Some(Element::I64) if raw => words(tensor)?.map(i64::from_le_bytes).collect(),

@@ -12,7 +12,8 @@ mod spatial;
 use std::collections::HashMap;
 
 use crate::proto::{DimensionValue, ModelProto, NodeProto, TensorProto, TypeValue, ValueInfoProto};
-use crate::{Element, Error, Result, attribute, graph, integers, read};
+use crate::tensor::integers;
+use crate::{Element, Error, Result, attribute, graph, read};
 
 /// Integer tensors of up to this many elements are folded; shapes are far shorter.
 const FOLDED: usize = 4096;
