@@ -4,7 +4,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use prost::Message;
 
-use crate::proto::{GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto};
+use crate::proto::{
+    GraphProto, ModelProto, NodeProto, SparseTensorProto, StringStringEntryProto, TensorProto,
+};
 use crate::{Error, Result};
 
 /// The newest operator set that ONNX Runtime 1.31 runs.
@@ -25,7 +27,8 @@ pub fn read(bytes: &[u8]) -> Result<ModelProto> {
     let Some(graph) = &mut model.graph else {
         return Err(Error::NotOnnx("it has no graph".into()));
     };
-    check_initializers(graph)?;
+    check_graph(graph)?;
+    model.functions.iter().try_for_each(|f| check_nodes(&f.node))?;
     sort(graph)?;
     Ok(model)
 }
@@ -79,17 +82,25 @@ pub(crate) fn is_onnx(domain: &str) -> bool {
     domain.is_empty() || domain == "ai.onnx"
 }
 
-fn check_initializers(graph: &GraphProto) -> Result<()> {
-    let constants = graph.node.iter().flat_map(|n| &n.attribute).filter_map(|a| a.t.as_ref());
-    for tensor in graph.initializer.iter().chain(constants) {
-        check_tensor(tensor)?;
+/// Every tensor with values of its own: weights, and what nodes hold, here and in graphs
+/// inside nodes.
+fn check_graph(graph: &GraphProto) -> Result<()> {
+    let sparse = graph.sparse_initializer.iter().flat_map(parts);
+    graph.initializer.iter().chain(sparse).try_for_each(check_tensor)?;
+    check_nodes(&graph.node)
+}
+
+fn check_nodes(nodes: &[NodeProto]) -> Result<()> {
+    for attribute in nodes.iter().flat_map(|n| &n.attribute) {
+        let sparse = attribute.sparse_tensor.iter().chain(&attribute.sparse_tensors);
+        let tensors = attribute.t.iter().chain(&attribute.tensors).chain(sparse.flat_map(parts));
+        tensors.into_iter().try_for_each(check_tensor)?;
     }
-    for node in &graph.node {
-        for inner in subgraphs(node) {
-            check_initializers(inner)?;
-        }
-    }
-    Ok(())
+    nodes.iter().flat_map(subgraphs).try_for_each(check_graph)
+}
+
+fn parts(sparse: &SparseTensorProto) -> impl Iterator<Item = &TensorProto> {
+    sparse.values.iter().chain(&sparse.indices)
 }
 
 fn check_tensor(tensor: &TensorProto) -> Result<()> {

@@ -4,7 +4,10 @@
 
 use std::path::PathBuf;
 
-use onnx_graph::proto::{ModelProto, NodeProto, StringStringEntryProto};
+use onnx_graph::proto::{
+    AttributeProto, FunctionProto, ModelProto, NodeProto, SparseTensorProto,
+    StringStringEntryProto, TensorProto,
+};
 use onnx_graph::{Error, count, cut, graph, read, shapes, write};
 
 fn fixture(name: &str) -> Vec<u8> {
@@ -60,6 +63,15 @@ fn bad_files_have_their_own_errors() {
         let tensor = &mut m.graph.as_mut().unwrap().initializer[0];
         tensor.external_data.push(StringStringEntryProto::default());
     });
+    assert!(matches!(external, Error::ExternalData { .. }));
+    let elsewhere = || Some(TensorProto { data_location: 1, ..Default::default() });
+    let sparse = SparseTensorProto { values: elsewhere(), ..Default::default() };
+    let external = broken(&|m| m.graph.as_mut().unwrap().sparse_initializer.push(sparse.clone()));
+    assert!(matches!(external, Error::ExternalData { .. }));
+    let attribute = AttributeProto { t: elsewhere(), ..Default::default() };
+    let constant = NodeProto { attribute: vec![attribute], ..Default::default() };
+    let function = FunctionProto { node: vec![constant], ..Default::default() };
+    let external = broken(&|m| m.functions.push(function.clone()));
     assert!(matches!(external, Error::ExternalData { .. }));
     let missing = broken(&|m| nodes(m, &|n| n[3].input[0] = "nowhere".into()));
     assert!(missing.to_string().contains("nowhere"), "{missing}");
