@@ -118,6 +118,27 @@ fn other_sizes_than_the_exported_one_contradict_the_graph() {
     assert!(matches!(error, Error::Shape { .. }), "{error}");
 }
 
+/// `PyTorch` writes its pads, last axis first, as rows that are turned round by nodes.
+#[test]
+fn pads_that_nodes_turn_round_are_followed() {
+    use onnx_graph::{Builder, Element, Size, attribute};
+    let mut b = Builder::new("pads", 18);
+    b.input("x", Element::F32, &[1, 3, 8, 8].map(Size::Fixed));
+    let mut integers =
+        |name: &str, values: &[i64]| b.initializer(name, TensorProto::i64(&[values.len()], values));
+    let (pads, pairs) = (integers("pads", &[1, 2, 3, 4, 0, 0, 0, 0]), integers("pairs", &[-1, 2]));
+    let (last, first) = (integers("last", &[-1]), integers("first", &[i64::MIN + 1]));
+    let (axis, back) = (integers("axis", &[0]), integers("back", &[-1]));
+    let rows = b.node("Reshape", &[&pads, &pairs], "rows", vec![]);
+    let turned = b.node("Slice", &[&rows, &last, &first, &axis, &back], "turned", vec![]);
+    let order = vec![attribute::ints("perm", &[1, 0])];
+    let columns = b.node("Transpose", &[&turned], "columns", order);
+    let pads = b.node("Reshape", &[&columns, &last], "onnx_pads", vec![]);
+    let padded = b.node("Pad", &["x", &pads], "padded", vec![]);
+    let shapes = shapes::infer(&b.finish().unwrap(), &[("x", &[1, 3, 8, 8])]).unwrap();
+    assert_eq!(shapes.shape(&padded), Some(&[1, 3, 8 + 3 + 4, 8 + 1 + 2][..]));
+}
+
 #[test]
 fn an_unknown_operator_gives_an_unknown_shape() {
     let mut model = read(&fixture("resnet.onnx")).unwrap();

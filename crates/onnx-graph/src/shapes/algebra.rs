@@ -64,6 +64,8 @@ const SAME: &[&str] = &[
     "Reciprocal",
     "Relu",
     "Round",
+    "ScatterElements",
+    "ScatterND",
     "Selu",
     "Shrink",
     "Sigmoid",

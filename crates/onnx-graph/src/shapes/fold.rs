@@ -28,6 +28,7 @@ fn values(call: &Call, shape: &[usize]) -> Option<Vec<i64>> {
         }
         "Gather" => gather(call),
         "Slice" => slice(call),
+        "Transpose" => transpose(call),
         "Expand" => spread(call, 0, shape),
         "Where" => choose(call, shape),
         "ReduceProd" => Some(vec![x()?.iter().try_fold(1i64, |p, &v| p.checked_mul(v))?])
@@ -103,12 +104,48 @@ fn gather(call: &Call) -> Option<Vec<i64>> {
 }
 
 fn slice(call: &Call) -> Option<Vec<i64>> {
-    let x = call.integers(0).ok()?;
     let shape = call.shape(0).ok()?;
     let slices = layout::slices(call, shape).ok()?;
-    let [(start, step, length)] = slices[..] else {
-        return None;
-    };
-    let at = |i: usize| x.get(usize::try_from(start + i as i64 * step).ok()?).copied();
-    (0..length).map(at).collect()
+    let strides = strides(shape);
+    // Only an axis of length one can have a step so large that its stride overflows, and there
+    // the stride is never used.
+    let starts = slices.iter().zip(&strides).map(|((start, ..), stride)| start * stride);
+    let axes: Vec<(usize, i64)> = slices
+        .iter()
+        .zip(&strides)
+        .map(|(&(_, step, length), stride)| (length, step.wrapping_mul(*stride)))
+        .collect();
+    walk(call.integers(0).ok()?, starts.sum(), &axes)
+}
+
+fn transpose(call: &Call) -> Option<Vec<i64>> {
+    let shape = call.shape(0).ok()?;
+    let strides = strides(shape);
+    let axes: Vec<(usize, i64)> =
+        layout::order(call, shape).ok()?.iter().map(|&p| (shape[p], strides[p])).collect();
+    walk(call.integers(0).ok()?, 0, &axes)
+}
+
+/// How far apart neighbours along each axis are, row by row.
+fn strides(shape: &[usize]) -> Vec<i64> {
+    let mut strides = vec![1; shape.len()];
+    for i in (1..shape.len()).rev() {
+        strides[i - 1] = strides[i] * shape[i] as i64;
+    }
+    strides
+}
+
+/// The values at start + Σ index · stride, row by row, for axes of (length, stride).
+fn walk(x: &[i64], start: i64, axes: &[(usize, i64)]) -> Option<Vec<i64>> {
+    let count: usize = axes.iter().map(|&(length, _)| length).product();
+    (0..count)
+        .map(|mut i| {
+            let mut at = start;
+            for &(length, stride) in axes.iter().rev() {
+                at += (i % length) as i64 * stride;
+                i /= length;
+            }
+            x.get(usize::try_from(at).ok()?).copied()
+        })
+        .collect()
 }

@@ -66,8 +66,13 @@ fn flatten(call: &Call) -> Inferred<Vec<usize>> {
 
 fn transpose(call: &Call) -> Inferred<Vec<usize>> {
     let x = call.shape(0)?;
+    Ok(order(call, x)?.iter().map(|&p| x[p]).collect())
+}
+
+/// Which axis of a tensor of shape `x` comes where after a `Transpose`.
+pub(super) fn order(call: &Call, x: &[usize]) -> Inferred<Vec<usize>> {
     let Some(perm) = attribute::ints_of(call.node, "perm") else {
-        return Ok(x.iter().rev().copied().collect());
+        return Ok((0..x.len()).rev().collect());
     };
     let perm = axes(perm, x.len())?;
     let mut seen = perm.clone();
@@ -75,7 +80,7 @@ fn transpose(call: &Call) -> Inferred<Vec<usize>> {
     if !seen.iter().copied().eq(0..x.len()) {
         return wrong(format!("the order {perm:?} for a tensor of shape {x:?}"));
     }
-    Ok(perm.iter().map(|&p| x[p]).collect())
+    Ok(perm)
 }
 
 fn squeeze(call: &Call) -> Inferred<Vec<usize>> {
