@@ -5,7 +5,7 @@ use onnx_graph::{Builder, Element, Size, attribute, graph, shapes};
 use stage::{Error, Result};
 
 use crate::args::{Layout, Settings};
-use crate::network::{IMAGE, Network};
+use crate::network::{IMAGE, Network, unusable};
 
 /// `ImageNet`'s mean and standard deviation on the scale 0 to 1, with which torchvision, timm
 /// and most others train.
@@ -19,7 +19,7 @@ pub fn network(model: ModelProto, settings: &Settings) -> Result<Network> {
     check_size(&input, layout, settings.size)?;
     let element = shapes::element(&input);
     let scaling = Scaling::new(element, settings)?;
-    let graph = graph(&model).map_err(data)?;
+    let graph = graph(&model).map_err(unusable)?;
     let output = graph.output.first().map(|o| o.name.clone());
     let output = output.ok_or_else(|| Error::data("the model has no output"))?;
     let features = features(&graph.node, &model, &output);
@@ -29,7 +29,7 @@ pub fn network(model: ModelProto, settings: &Settings) -> Result<Network> {
         .flat_map(|n| n.output.iter().filter(|o| !o.is_empty()).cloned())
         .collect();
 
-    let mut b = Builder::extend(model).map_err(data)?;
+    let mut b = Builder::extend(model).map_err(unusable)?;
     let pixels = Size::Fixed(settings.size);
     b.clear_outputs();
     let moved = b.input(IMAGE, Element::U8, &[Size::Open("n"), pixels, pixels, Size::Fixed(3)]);
@@ -39,7 +39,7 @@ pub fn network(model: ModelProto, settings: &Settings) -> Result<Network> {
     };
     let prepared = prepare(&mut b, layout, &scaling, element);
     b.replace_input(&name(&input.name), &prepared);
-    let model = b.finish().map_err(data)?;
+    let model = b.finish().map_err(unusable)?;
     Ok(Network {
         model,
         layers: layers.iter().map(|l| name(l)).collect(),
@@ -50,18 +50,17 @@ pub fn network(model: ModelProto, settings: &Settings) -> Result<Network> {
     })
 }
 
-fn data(error: impl std::fmt::Display) -> Error {
-    Error::data(error.to_string())
+/// The inputs that aren't weights; old files list those as well.
+pub fn inputs(model: &ModelProto) -> impl Iterator<Item = &ValueInfoProto> {
+    model.graph.iter().flat_map(|graph| {
+        let weight = |name: &str| graph.initializer.iter().any(|t| t.name == name);
+        graph.input.iter().filter(move |i| !weight(&i.name))
+    })
 }
 
 /// The one input that isn't a weight.
 pub fn image_input(model: &ModelProto) -> Result<&ValueInfoProto> {
-    let graph = graph(model).map_err(data)?;
-    let inputs: Vec<&ValueInfoProto> = graph
-        .input
-        .iter()
-        .filter(|i| !graph.initializer.iter().any(|t| t.name == i.name))
-        .collect();
+    let inputs: Vec<&ValueInfoProto> = inputs(model).collect();
     match inputs[..] {
         [input] => Ok(input),
         _ => Err(Error::data(format!(

@@ -9,7 +9,7 @@ use serde::Serialize;
 use stage::Result;
 
 use crate::args::Settings;
-use crate::network::Network;
+use crate::network::{Network, unusable};
 use crate::weights::{self, Content};
 use crate::{adapt, network};
 
@@ -61,10 +61,11 @@ pub fn describe(file: &Path, size: Option<usize>) -> Result<Description> {
     let (format, inputs, outputs) = declared(&weights.content);
     let named = |e: stage::Error| e.context(file.display());
     let network = network::build(weights.content, &settings).map_err(named)?;
-    let known = network.shapes(1).map_err(|e| named(stage::Error::data(e.to_string())))?;
+    let known = network.shapes(1).map_err(unusable).map_err(named)?;
     let whole = onnx_graph::cut(&network.model, &[&network.logits])
         .and_then(|whole| onnx_graph::count(&whole, &known))
-        .map_err(|e| named(stage::Error::data(e.to_string())))?;
+        .map_err(unusable)
+        .map_err(named)?;
     Ok(Description {
         name: weights.name,
         format,
@@ -85,12 +86,8 @@ fn declared(content: &Content) -> (String, Vec<String>, Vec<String>) {
         Content::StateDict(_) => ("PyTorch state dict".into(), Vec::new(), Vec::new()),
         Content::Onnx(model) => {
             let opset = model.opset_import.iter().map(|o| o.version).max().unwrap_or(0);
-            let graph = model.graph.clone().unwrap_or_default();
-            let initializer =
-                |i: &&ValueInfoProto| !graph.initializer.iter().any(|t| t.name == i.name);
-            let inputs = graph.input.iter().filter(initializer).map(value).collect();
-            let outputs = graph.output.iter().map(value).collect();
-            (format!("ONNX, opset {opset}"), inputs, outputs)
+            let outputs = model.graph.iter().flat_map(|g| &g.output).map(value).collect();
+            (format!("ONNX, opset {opset}"), adapt::inputs(model).map(value).collect(), outputs)
         }
     }
 }

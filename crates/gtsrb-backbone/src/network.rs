@@ -49,3 +49,8 @@ pub fn build(content: Content, settings: &Settings) -> stage::Result<Network> {
         }
     }
 }
+
+/// A model that can't be used, in the words of what found it out.
+pub fn unusable(error: impl std::fmt::Display) -> stage::Error {
+    stage::Error::data(error.to_string())
+}
