@@ -5,7 +5,7 @@ use onnx_graph::shapes::{self, Shapes};
 use onnx_graph::{Builder, Element, ModelProto, Size, attribute};
 use stage::{Error, Result};
 
-use crate::network::{IMAGE, Network};
+use crate::network::{IMAGE, Network, unusable};
 
 /// No map is pooled finer.
 const FINEST: usize = 64;
@@ -60,19 +60,22 @@ pub fn attach(network: &Network, taps: &[Tap], top: bool) -> Result<(ModelProto,
     }
     let logits = top.then_some(network.logits.as_str());
     let wanted: Vec<&str> = taps.iter().map(|t| t.layer.as_str()).chain(logits).collect();
-    let model = onnx_graph::cut(&network.model, &wanted).map_err(data)?;
+    let model = onnx_graph::cut(&network.model, &wanted).map_err(unusable)?;
     let shapes = batched_shapes(&model, network.size, &wanted)?;
 
-    let mut b = Builder::extend(model).map_err(data)?;
+    let mut b = Builder::extend(model).map_err(unusable)?;
+    // Both outputs are nodes of their own before either is named: naming one may rename a
+    // tensor of the model, even the one that the other is made of.
+    let top = logits.map(|logits| (logits, b.node("Identity", &[logits], "top", vec![])));
     let dims = embedding(&mut b, taps, &shapes)?;
-    if let Some(logits) = logits {
+    if let Some((logits, top)) = top {
         let shape = shapes.shape(logits).unwrap_or_default();
         let rest = shape.iter().skip(1).map(|&d| Size::Fixed(d));
         let shape: Vec<Size> = [Size::Open("n")].into_iter().chain(rest).collect();
         let element = shapes.element(logits).unwrap_or(Element::F32);
-        b.output(logits, "logits", element, &shape);
+        b.output(&top, "logits", element, &shape);
     }
-    Ok((b.finish().map_err(data)?, dims))
+    Ok((b.finish().map_err(unusable)?, dims))
 }
 
 /// Adds the output `embedding`, all taps side by side; returns its length.
@@ -97,10 +100,6 @@ fn embedding(b: &mut Builder, taps: &[Tap], shapes: &Shapes) -> Result<usize> {
     let shape = [Size::Open("n"), Size::Fixed(dims)];
     b.output(&embedding, "embedding", Element::F32, &shape);
     Ok(dims)
-}
-
-fn data(error: impl std::fmt::Display) -> Error {
-    Error::data(error.to_string())
 }
 
 /// Shapes for one picture, after a proof that two pictures only make the batch larger.
