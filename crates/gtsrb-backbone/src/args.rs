@@ -139,10 +139,15 @@ impl Settings {
     /// [`Config`](stage::Fault::Config) on an unknown key or a number out of range.
     pub fn from_args(args: &Args) -> Result<Self> {
         let settings: Self = args.common.settings("backbone", &args.flags)?;
-        if !(8..=2048).contains(&settings.size) {
-            let size = settings.size;
-            return Err(Error::config(format!("backbone.size is {size}, must be 8 to 2048")));
-        }
+        settings.check()?;
         Ok(settings)
+    }
+
+    /// Checks the numbers that have a range of their own.
+    pub(crate) fn check(&self) -> Result<()> {
+        if (8..=2048).contains(&self.size) {
+            return Ok(());
+        }
+        Err(Error::config(format!("backbone.size is {}, must be 8 to 2048", self.size)))
     }
 }

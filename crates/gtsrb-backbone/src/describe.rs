@@ -58,6 +58,7 @@ pub fn describe(file: &Path, size: Option<usize>) -> Result<Description> {
         size: size.or(fixed).unwrap_or(Settings::default().size),
         ..Settings::default()
     };
+    settings.check()?;
     let (format, inputs, outputs) = declared(&weights.content);
     let named = |e: stage::Error| e.context(file.display());
     let network = network::build(weights.content, &settings).map_err(named)?;

@@ -7,6 +7,7 @@ mod tool;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tool::{backbone, oracles, text};
 
@@ -92,6 +93,17 @@ fn settings_that_do_not_fit_leave_the_earlier_backbone_alone() {
     let mean = args(&bytes, &["--size", "64", "--mean", "0,0,0"]);
     says(run.path(), &mean, 78, &["takes bytes"]);
     assert_eq!(fs::read(&file).unwrap(), before);
+}
+
+#[test]
+fn descriptions_have_the_same_limits() {
+    let resnet = fixture("resnet.onnx");
+    for (size, code, word) in [("0", 78, "8 to 2048"), ("96", 65, "[1, 3, 64, 64]")] {
+        let mut describe = Command::new(env!("CARGO_BIN_EXE_gtsrb-backbone"));
+        let output = describe.arg("describe").arg(&resnet).args(["--size", size]).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{}", text(&output));
+        assert!(text(&output).contains(word), "{}", text(&output));
+    }
 }
 
 #[test]
