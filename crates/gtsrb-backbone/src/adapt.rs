@@ -1,5 +1,7 @@
 //! Any ONNX image model as a network that takes pictures as bytes.
 
+use std::collections::HashSet;
+
 use onnx_graph::proto::{ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use onnx_graph::{Builder, Element, Size, attribute, graph, shapes};
 use stage::{Error, Result};
@@ -22,12 +24,8 @@ pub fn network(model: ModelProto, settings: &Settings) -> Result<Network> {
     let graph = graph(&model).map_err(unusable)?;
     let output = graph.output.first().map(|o| o.name.clone());
     let output = output.ok_or_else(|| Error::data("the model has no output"))?;
-    let features = features(&graph.node, &model, &output);
-    let layers: Vec<String> = graph
-        .node
-        .iter()
-        .flat_map(|n| n.output.iter().filter(|o| !o.is_empty()).cloned())
-        .collect();
+    let layers = layers(&graph.node, &input.name);
+    let features = features(&graph.node, &layers, &output).to_owned();
 
     let mut b = Builder::extend(model).map_err(unusable)?;
     let pixels = Size::Fixed(settings.size);
@@ -218,10 +216,26 @@ fn prepare(b: &mut Builder, layout: Layout, scaling: &Scaling, element: Option<E
     }
 }
 
-/// What the classifier reads: the first input of the last product with constant weights from
-/// which only trivial steps lead to the output. A model without one is tapped at its output.
-fn features(nodes: &[NodeProto], model: &ModelProto, output: &str) -> String {
-    const TRIVIAL: [&str; 9] = [
+/// The tensors that depend on the picture, in order; the others are constants, however the
+/// exporter wrote them.
+fn layers(nodes: &[NodeProto], input: &str) -> Vec<String> {
+    let mut known = HashSet::from([input]);
+    let mut layers = Vec::new();
+    for node in nodes {
+        if node.input.iter().any(|i| known.contains(i.as_str())) {
+            let outputs = node.output.iter().filter(|o| !o.is_empty());
+            known.extend(outputs.clone().map(String::as_str));
+            layers.extend(outputs.cloned());
+        }
+    }
+    layers
+}
+
+/// What the classifier reads: the layer that the last product with constant weights takes, if
+/// only trivial steps lead from there to the output. A model without one is tapped at its
+/// output.
+fn features<'a>(nodes: &'a [NodeProto], layers: &[String], output: &'a str) -> &'a str {
+    const TRIVIAL: [&str; 11] = [
         "Add",
         "Softmax",
         "LogSoftmax",
@@ -231,25 +245,21 @@ fn features(nodes: &[NodeProto], model: &ModelProto, output: &str) -> String {
         "Reshape",
         "Flatten",
         "Squeeze",
+        "QuantizeLinear",
+        "DequantizeLinear",
     ];
-    let initializers = || model.graph.iter().flat_map(|g| &g.initializer);
-    let maker = |name: &String| nodes.iter().find(|n| n.output.first() == Some(name));
-    let constant = |name: &&String| {
-        initializers().any(|t| t.name == **name)
-            || maker(name).is_some_and(|n| n.op_type == "Constant")
-    };
-    let mut tensor = output.to_owned();
-    while let Some(node) = maker(&tensor) {
-        let mut inputs = node.input.iter().filter(|i| !i.is_empty() && !constant(i));
+    let layers: HashSet<&str> = layers.iter().map(String::as_str).collect();
+    let mut tensor = output;
+    while let Some(node) = nodes.iter().find(|n| n.output.first().is_some_and(|o| o == tensor)) {
+        let mut inputs = node.input.iter().map(String::as_str).filter(|i| layers.contains(i));
         let (Some(input), None) = (inputs.next(), inputs.next()) else {
             break;
         };
         match node.op_type.as_str() {
-            "Gemm" | "MatMul" => return input.clone(),
-            op if TRIVIAL.contains(&op) => tensor.clone_from(input),
+            "Gemm" | "MatMul" => return input,
+            op if TRIVIAL.contains(&op) => tensor = input,
             _ => break,
         }
     }
-    tracing::info!("the model ends without a Gemm or MatMul: its output {output} is the feature");
-    output.to_owned()
+    output
 }

@@ -148,6 +148,12 @@ fn build(weights: Weights, settings: &Settings, path: &Path) -> Result<ModelProt
 /// The taps that were asked for, or what the classifier reads.
 fn taps(network: &Network, settings: &Settings) -> Result<Vec<Tap>> {
     if settings.taps.is_empty() {
+        if network.features == network.logits {
+            tracing::info!(
+                "the model ends without a Gemm or MatMul: its output {} is tapped",
+                network.logits
+            );
+        }
         return Ok(vec![Tap { layer: network.features.clone(), part: Part::Grid(1) }]);
     }
     settings.taps.iter().map(|t| Tap::parse(t)).collect()
