@@ -73,7 +73,9 @@ pub fn image_input(model: &ModelProto) -> Result<&ValueInfoProto> {
 fn layout(input: &ValueInfoProto, settings: &Settings) -> Result<Layout> {
     let dims = shapes::declared(input);
     let channels = |at: usize| dims.as_ref().and_then(|d| d.get(at).copied().flatten());
-    if let Some(dims) = dims.as_ref().filter(|d| d.len() != 4) {
+    let colours = |d: &Option<usize>| d.is_none_or(|d| d == 3);
+    let is_picture = |d: &[Option<usize>]| d.len() == 4 && (colours(&d[1]) || colours(&d[3]));
+    if let Some(dims) = dims.as_ref().filter(|d| !is_picture(d)) {
         return Err(Error::data(format!(
             "the input {} has the shape {}; wanted is a picture, [n, 3, h, w] or [n, h, w, 3]",
             input.name,
@@ -92,12 +94,16 @@ fn layout(input: &ValueInfoProto, settings: &Settings) -> Result<Layout> {
             show(&dims.unwrap_or_default())
         ))),
         (Some(layout), _) | (None, Some(layout)) => Ok(layout),
-        (None, None) => Err(Error::config(format!(
-            "the shape {} of the input {} doesn't tell where the colours are; say --layout nchw \
-             or --layout nhwc",
-            show(&dims.unwrap_or_default()),
-            input.name
-        ))),
+        // The usual one. Should it be wrong, the first convolution meets `size` colours instead
+        // of three, which is an error.
+        (None, None) => {
+            tracing::info!(
+                "the shape of the input {} doesn't tell where the colours are: assumed is \
+                 layout nchw, colours first",
+                input.name
+            );
+            Ok(Layout::Nchw)
+        }
     }
 }
 

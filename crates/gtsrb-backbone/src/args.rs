@@ -67,7 +67,7 @@ pub struct Flags {
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top: Option<bool>,
-    /// Where an ONNX model wants the colours [default: as its input's shape says]
+    /// Where an ONNX model wants the colours [default: as its input's shape says, else nchw]
     #[arg(long, value_enum)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layout: Option<Layout>,
