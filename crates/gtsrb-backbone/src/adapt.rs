@@ -176,7 +176,10 @@ impl Scaling {
             return Err(Error::config(format!("backbone.std is {std:?}, must be positive")));
         }
         if settings.mean.is_none() && settings.std.is_none() {
-            tracing::info!("no mean and std given: ImageNet's are used");
+            tracing::info!(
+                "no mean and std given: ImageNet's are used (a model that normalises floats \
+                 itself needs mean 0,0,0 and std 1,1,1)"
+            );
         }
         let bytes =
             (mean.map(|m| (m * 255.0 / range) as f32), std.map(|s| (range / 255.0 / s) as f32));

@@ -30,7 +30,8 @@ impl Tap {
                 match grid.parse() {
                     Ok(g) if (1..=FINEST).contains(&g) => tap(layer, Part::Grid(g)),
                     _ => Err(Error::config(format!(
-                        "backbone.taps: the grid of {text:?} must be 1 to {FINEST}"
+                        "backbone.taps: the grid of {text:?} must be 1 to {FINEST}; a layer \
+                         whose own name ends so is written {text}:GRID"
                     ))),
                 }
             }

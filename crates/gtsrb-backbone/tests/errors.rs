@@ -85,6 +85,8 @@ fn settings_that_do_not_fit_leave_the_earlier_backbone_alone() {
     says(run.path(), &with(&tap), 78, &["relu_1", "/layer1/layer1.0/relu_1/Relu_output_0"]);
     let cells = ["--size", "64", "--taps", "/Flatten_output_0:2"];
     says(run.path(), &with(&cells), 78, &["[1, 64]", "2x2 cells"]);
+    let no_cells = ["--size", "64", "--taps", "/Flatten_output_0:0"];
+    says(run.path(), &with(&no_cells), 78, &["1 to 64", "/Flatten_output_0:0:GRID"]);
     says(run.path(), &with(&["--size", "4"]), 78, &["8 to 2048"]);
     says(run.path(), &with(&["--size", "64", "--mean", "0.5"]), 78, &["R,G,B"]);
     says(run.path(), &with(&["--size", "64", "--std", "1,0,1"]), 78, &["positive"]);
