@@ -68,14 +68,15 @@ pub struct Backbone {
     pub dims: u64,
     /// Numbers in floating-point tensors.
     pub parameters: u64,
-    /// Multiply-accumulate operations for one picture.
-    pub macs: u64,
+    /// Multiply-accumulate operations for one picture, if all shapes are known.
+    pub macs: Option<u64>,
 }
 
 impl Display for Backbone {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { file, backbone, taps, size, dims, parameters, macs } = self;
-        let (parameters, macs) = (describe::millions(*parameters), describe::millions(*macs));
+        let parameters = describe::millions(*parameters);
+        let macs = macs.map_or_else(|| "unknown".into(), describe::millions);
         write!(
             f,
             "{backbone} at {size}x{size} pixels, {taps}: {dims} numbers a picture, \
@@ -161,12 +162,10 @@ fn taps(network: &Network, settings: &Settings) -> Result<Vec<Tap>> {
 
 fn counters(model: &ModelProto, count: onnx_graph::Count) -> BTreeMap<String, u64> {
     let number = |key: &str| metadata(model, key).and_then(|v| v.parse().ok()).unwrap_or(0);
-    BTreeMap::from([
-        ("dims".to_owned(), number("dims")),
-        ("size".to_owned(), number("size")),
-        ("parameters".to_owned(), count.parameters),
-        ("macs".to_owned(), count.macs.unwrap_or(0)),
-    ])
+    let known =
+        [("dims", number("dims")), ("size", number("size")), ("parameters", count.parameters)];
+    let macs = count.macs.map(|macs| ("macs", macs));
+    known.into_iter().chain(macs).map(|(key, n)| (key.to_owned(), n)).collect()
 }
 
 fn facts(model: &ModelProto) -> BTreeMap<String, Value> {
@@ -185,6 +184,6 @@ fn summary(manifest: &Manifest, dir: &Path) -> Backbone {
         size: counter("size"),
         dims: counter("dims"),
         parameters: counter("parameters"),
-        macs: counter("macs"),
+        macs: manifest.counters.get("macs").copied(),
     }
 }
