@@ -38,7 +38,8 @@ pub struct Flags {
     #[serde(skip_serializing_if = "Option::is_none")]
     validation: Option<f64>,
     /// Decides which tracks those are [default: 1]
-    #[arg(long, value_name = "N")]
+    // TOML, in which the other settings are, ends at 2^63.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
     /// A fit ends when the objective falls by less than this share in 5 iterations

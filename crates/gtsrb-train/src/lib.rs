@@ -90,11 +90,11 @@ fn work_of(inputs: &Inputs, settings: &Settings) -> Result<Work> {
 
 fn plan(inputs: &Inputs, settings: &Settings) -> Result<Outcome<Summary>> {
     Ok(Outcome::Planned(format!(
-        "would train on {} embeddings of {} numbers, {} classes, with {} penalties",
+        "would train on {} embeddings of {} numbers, {} classes, with penalties of {:?}",
         inputs.rows()?.len(),
         inputs.embedded.dims()?,
         inputs.classes.len(),
-        settings.lambdas.len()
+        settings.lambdas
     )))
 }
 

@@ -88,6 +88,12 @@ impl<'a> Training<'a> {
 
     /// Logs what a user should know at once.
     pub fn warn(&self) {
+        if self.refit.stop == Stop::Iterations {
+            warn!(
+                "the fit had not converged after {} iterations: raise max_iterations, or tolerance",
+                self.refit.iterations
+            );
+        }
         for class in self.classes.iter().filter(|class| class.validation == 0) {
             if class.train == 0 {
                 warn!("class {} has no training image and will never be predicted", class.name);

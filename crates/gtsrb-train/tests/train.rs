@@ -78,6 +78,24 @@ fn settings_decide_and_change_the_model() {
 }
 
 #[test]
+fn a_fit_cut_short_is_used_with_a_warning() {
+    if !has_runtime() {
+        return;
+    }
+    let run = Run::new(&Plan::default());
+    let ran = run.train(&["--max-iterations", "1"]);
+    assert_eq!(code(&ran), 0, "{}", errors(&ran));
+    assert!(errors(&ran).contains("not converged after 1 iterations"), "{}", errors(&ran));
+}
+
+#[test]
+fn a_seed_that_the_settings_cannot_hold_is_a_usage_error() {
+    let root = tempfile::tempdir().unwrap();
+    let flags = ["--seed", "18446744073709551615"];
+    assert_eq!(code(&run::train(&root.path().join("runs/none"), root.path(), &flags)), 64);
+}
+
+#[test]
 fn a_single_track_stays_in_training_with_a_warning() {
     if !has_runtime() {
         return;
