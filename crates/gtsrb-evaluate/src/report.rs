@@ -159,8 +159,8 @@ fn label(metrics: &Metrics, class: usize) -> String {
     format!("{class} {}", metrics.classes[class].name)
 }
 
-/// `interval` in `words`; empty where all resamples were alike: that no picture was wrong says
-/// nothing about the spread.
+/// `interval` in `words`; empty where all resamples were alike, which says nothing about how far
+/// the number could be off.
 fn range(interval: Interval, words: impl Fn(Interval) -> String) -> String {
     if interval[0] < interval[1] { words(interval) } else { String::new() }
 }

@@ -46,7 +46,7 @@ impl Plan {
 #[must_use]
 pub fn confusion(metrics: &Metrics) -> String {
     let plan = Plan::new(metrics);
-    let width = plan.left + plan.side().max(440.0) + 16.0;
+    let width = plan.left + plan.side().max(490.0) + 16.0;
     let height = plan.top + plan.side() + 52.0;
     let mut svg = Svg::new(width, height, "Confusion matrix: true classes by predicted classes");
     svg.text("title", (plan.left, 18.0), "Confusion matrix");
