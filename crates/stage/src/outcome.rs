@@ -96,7 +96,10 @@ fn report<S: Serialize + Display>(common: &Common, outcome: Outcome<S>) -> Resul
         }
         Outcome::Planned(plan) => plan.clone(),
     };
-    print(&text)?;
+    // A tool whose standard output is data says nothing there.
+    if !text.is_empty() {
+        print(&text)?;
+    }
     if common.json {
         print(&json(&outcome).to_string())?;
     }
