@@ -65,7 +65,7 @@ impl Output {
     /// Writes a small file whole.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<Staged> {
         let mut file = self.create(name)?;
-        file.write_all(bytes).map_err(|e| Error::io(format!("cannot write {e}")))?;
+        file.write_all(bytes).map_err(|e| Error::io(e.to_string()))?;
         file.finish(None)
     }
 
@@ -97,14 +97,15 @@ impl Output {
         Ok(manifest)
     }
 
-    /// Removes temporary files of writers that died: the lock says that none lives.
+    /// Removes temporary files of writers that died: the lock says that none lives. A folder
+    /// of such a name isn't ours.
     fn sweep(&self) -> Result<()> {
-        let dir = &self.dir;
-        for entry in fs::read_dir(dir).map_err(|e| Error::read(dir, &e))? {
-            let path = entry.map_err(|e| Error::read(dir, &e))?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if name.starts_with(TEMPORARY) {
-                remove(&path)?;
+        let cannot = |e: io::Error| Error::read(&self.dir, &e);
+        for entry in fs::read_dir(&self.dir).map_err(cannot)? {
+            let entry = entry.map_err(cannot)?;
+            let ours = entry.file_name().to_string_lossy().starts_with(TEMPORARY);
+            if ours && !entry.file_type().map_err(cannot)?.is_dir() {
+                remove(&entry.path())?;
             }
         }
         Ok(())
@@ -178,7 +179,7 @@ impl Write for FileWriter {
 impl FileWriter {
     /// Names the file, for callers that have the error from a library.
     fn named(&self, error: &io::Error) -> io::Error {
-        io::Error::new(error.kind(), format!("{}: {error}", self.temporary.0.display()))
+        io::Error::new(error.kind(), Error::write(&self.temporary.0, error))
     }
 
     /// Flushes and syncs; the file then waits for its commit.
@@ -186,7 +187,7 @@ impl FileWriter {
         self.file
             .flush()
             .and_then(|()| self.file.get_ref().sync_all())
-            .map_err(|e| Error::io(format!("cannot write {}", self.named(&e))))?;
+            .map_err(|e| Error::io(self.named(&e).to_string()))?;
         let hash = Hash(self.hasher.finalize().into());
         let record = FileRecord { hash, bytes: self.bytes, rows };
         Ok(Staged { name: self.name, temporary: self.temporary, record })
@@ -320,9 +321,10 @@ mod tests {
         drop(output.create("deep/b").unwrap());
         assert_eq!(fs::read(dir.path().join("a")).unwrap(), b"a");
         fs::write(dir.path().join(".tmp-old"), "x").unwrap();
+        fs::create_dir(dir.path().join(".tmp-folder")).unwrap();
         drop(output);
         Output::open(dir.path()).unwrap();
-        assert_eq!(names(dir.path()), ["a", "manifest.json"]);
+        assert_eq!(names(dir.path()), [".tmp-folder", "a", "manifest.json"]);
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(crate) fn damaged(path: &Path, reason: impl std::fmt::Display, stage: &str) 
 /// A failed write of Parquet; what the sink says names the file.
 pub(crate) fn unwritten(error: &ParquetError) -> Error {
     match error {
-        ParquetError::External(reason) => Error::io(format!("cannot write {reason}")),
+        ParquetError::External(reason) => Error::io(reason.to_string()),
         other => Error::io(format!("cannot write Parquet: {other}")),
     }
 }

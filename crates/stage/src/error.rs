@@ -110,7 +110,15 @@ impl Error {
             _ if error.raw_os_error() == Some(5) => Fault::Io, // EIO has no kind of its own
             _ => Fault::Create,
         };
-        Self::new(fault, format!("cannot write {}: {error}", path.display()))
+        let remedy = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some space",
+            io::ErrorKind::FileTooLarge => "; raise the limit of file sizes (ulimit -f)",
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                "; make it writable or choose another folder"
+            }
+            _ => "",
+        };
+        Self::new(fault, format!("cannot write {}: {error}{remedy}", path.display()))
     }
 
     /// Which fault it is.
@@ -146,7 +154,9 @@ mod tests {
         assert!(missing.to_string().contains("a/b"));
         assert_eq!(Error::read(path, &io::Error::from_raw_os_error(20)).fault(), Fault::Missing);
         assert_eq!(Error::read(path, &io::Error::from_raw_os_error(5)).fault(), Fault::Io);
-        assert_eq!(Error::write(path, &io::Error::from_raw_os_error(28)).fault(), Fault::Io);
+        let full = Error::write(path, &io::Error::from_raw_os_error(28));
+        assert_eq!(full.fault(), Fault::Io);
+        assert!(full.to_string().ends_with("; free some space"), "{full}");
         assert_eq!(Error::write(path, &io::Error::from_raw_os_error(5)).fault(), Fault::Io);
         assert_eq!(Error::write(path, &io::Error::from_raw_os_error(30)).fault(), Fault::Create);
     }
