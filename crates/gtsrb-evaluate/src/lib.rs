@@ -6,7 +6,6 @@ mod figures;
 mod gallery;
 mod interval;
 mod metrics;
-mod predict;
 mod report;
 mod results;
 mod sources;
@@ -18,12 +17,11 @@ mod words;
 use std::collections::BTreeMap;
 
 use artifact::Output;
-use softmax::Model;
+use softmax::{Model, probabilities};
 use stage::{Outcome, Result};
 
 use crate::gallery::gallery;
 use crate::metrics::{measure, score_all};
-use crate::predict::probabilities;
 use crate::report::{Figures, Report};
 use crate::results::Results;
 use crate::sources::Sources;

@@ -2,11 +2,10 @@
 
 use ndarray::Array2;
 
-/// Probabilities `[images, classes]` from `logits` of that shape: the softmax of
+/// Probabilities `[rows, classes]` from `logits` of that shape: the softmax of
 /// logits / temperature. Every row has its own maximum subtracted, in f64, so that
-/// no logit overflows or drowns another row's. They are rounded to the f32 that
-/// predictions.parquet holds: every metric is computed from what is stored, and can
-/// be computed again from the file alone.
+/// no logit overflows or drowns another row's. They are rounded to f32: whoever stores
+/// them can compute every number that is made of them again from what is stored.
 #[must_use]
 pub fn probabilities(mut logits: Array2<f32>, temperature: f32) -> Array2<f32> {
     for mut row in logits.rows_mut() {
