@@ -77,9 +77,10 @@ fn storable(values: &[f32], dims: usize, names: &[(Key, String)], storage: Stora
         return Ok(());
     }
     let finite = values.iter().all(|value| value.is_finite());
-    let (found, remedy) = match finite {
-        true => ("numbers too large for f16", "store f32, or check"),
-        false => ("NaN or infinity", "check"),
+    let (found, remedy) = if finite {
+        ("numbers too large for f16", "store f32, or check")
+    } else {
+        ("NaN or infinity", "check")
     };
     Err(Error::data(format!(
         "the backbone gives {found} for {}: {remedy} its weights and its normalisation",
