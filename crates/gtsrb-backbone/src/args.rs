@@ -13,7 +13,8 @@ use stage::{Common, Error, Result};
     args_conflicts_with_subcommands = true,
     after_help = "Examples:\n  \
         gtsrb-backbone --config pipelines/gtsrb.toml --taps block4:6,block7:6\n  \
-        gtsrb-backbone --run runs/mine --weights resnet18.onnx --size 224 --taps /layer3/Relu_output_0:4\n  \
+        gtsrb-backbone --run runs/mine --weights resnet18.onnx --size 224 \
+        --taps /layer3/layer3.1/relu_1/Relu_output_0:4\n  \
         gtsrb-backbone describe resnet18.onnx\n\
         The first writes runs/gtsrb/backbone/backbone.onnx."
 )]
