@@ -140,8 +140,21 @@ impl Sources {
     }
 
     /// Embeddings `[rows, dims]` of `rows` from the cache.
+    ///
+    /// # Errors
+    /// [`Data`](stage::Fault::Data) naming a picture whose embedding isn't all finite: no
+    /// number would be left of the metrics.
     pub fn embeddings(&self, rows: &[Row]) -> Result<ndarray::Array2<f32>> {
-        self.embedded.matrix(&stage::cache_dir().join("embeddings"), rows)
+        let x = self.embedded.matrix(&stage::cache_dir().join("embeddings"), rows)?;
+        let broken = x.rows().into_iter().zip(rows).find(|(x, _)| x.iter().any(|v| !v.is_finite()));
+        match broken {
+            None => Ok(x),
+            Some((_, row)) => Err(Error::data(format!(
+                "the embedding of {} isn't all finite numbers: remove the cache's folder of this \
+                 view and run gtsrb-extract again",
+                row.path
+            ))),
+        }
     }
 
     /// How training went.

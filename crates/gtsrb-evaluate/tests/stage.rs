@@ -155,6 +155,12 @@ fn a_set_without_test_images_is_refused() {
 }
 
 #[test]
+fn numbers_that_are_none_are_refused_by_picture() {
+    let fixture = Fixture::new(&Shape { poison: Some(7), ..Shape::default() });
+    refused(&fixture, &fixture.evaluate(&[]), 65, &["00007.png", "gtsrb-extract"]);
+}
+
+#[test]
 fn bad_settings_are_refused() {
     let fixture = Fixture::new(&Shape::default());
     let config = fixture.write("tiny.toml", "[evaluate]\ngalery = 3\n");
