@@ -76,11 +76,12 @@ pub struct Flags {
     #[arg(long, value_name = "WHITE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub range: Option<f64>,
-    /// Subtracted from red, green and blue, on the scale of --range [default: `ImageNet`'s]
+    /// Subtracted from red, green and blue, on the scale of --range [default: 0.485,0.456,0.406 of
+    /// white]
     #[arg(long, value_name = "R,G,B", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean: Option<Vec<f64>>,
-    /// Divides red, green and blue after that [default: `ImageNet`'s]
+    /// Divides red, green and blue after that [default: 0.229,0.224,0.225 of white]
     #[arg(long, value_name = "R,G,B", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub std: Option<Vec<f64>>,
