@@ -78,7 +78,7 @@ pub(crate) fn unavailable(error: &ort::Error) -> Error {
     ))
 }
 
-/// Whether opening a model failed because of the device and not because of the model.
+/// Whether opening or running a model failed because of the device and not because of the model.
 pub(crate) fn is_device_error(error: &ort::Error) -> bool {
     let message = error.message();
     ["CUDA failure", "CUDNN", "CUBLAS", "libcu"].iter().any(|mark| message.contains(mark))
@@ -116,4 +116,22 @@ fn preload(library: &Path) {
 fn nvidia_wheels(library: &Path) -> Option<PathBuf> {
     let wheels = library.ancestors().nth(3)?.join("nvidia");
     wheels.is_dir().then_some(wheels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_gpu_is_a_fault_of_the_device() {
+        let full = ort::Error::new(
+            "Non-zero status code returned while running Conv node. Status Message: \
+             CUDA failure 2: out of memory ; GPU=0",
+        );
+        assert!(is_device_error(&full));
+        let error = unavailable(&full);
+        assert_eq!(error.fault(), stage::Fault::Unavailable);
+        assert!(error.to_string().contains("used: CUDA failure 2: out of memory"), "{error}");
+        assert!(!is_device_error(&ort::Error::new("Got invalid dimensions for input: image")));
+    }
 }

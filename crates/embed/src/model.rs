@@ -106,7 +106,8 @@ impl Model {
     /// Computes all outputs for the model's single input.
     ///
     /// # Errors
-    /// [`Data`](stage::Fault::Data) when the input has the wrong type or shape.
+    /// [`Data`](stage::Fault::Data) when the input has the wrong type or shape,
+    /// [`Unavailable`](stage::Fault::Unavailable) when a GPU fails or its memory is too small.
     pub fn run(&mut self, input: Input<'_>) -> Result<Outputs> {
         let name = match self.session.inputs() {
             [input] => input.name().to_owned(),
@@ -118,6 +119,9 @@ impl Model {
             }
         };
         let failed = |e: ort::Error| {
+            if cuda::is_device_error(&e) {
+                return cuda::unavailable(&e);
+            }
             Error::data(format!("the model cannot run: {}", first_line(e.message())))
         };
         let value: SessionInputValue<'_> = match input {
