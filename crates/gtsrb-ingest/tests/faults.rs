@@ -218,7 +218,7 @@ fn folders_that_are_not_classes() {
             |add| {
                 ["train/a/1.png", "train/b/1.png", "test/c/1.png", "test/a/2.png"]
                     .into_iter()
-                    .for_each(add)
+                    .for_each(add);
             },
             "test/c/1.png: class c has no training pictures",
         ),
