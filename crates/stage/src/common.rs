@@ -78,8 +78,9 @@ impl Common {
             Some(path) => read_section(path, section)?,
             None => Table::new(),
         };
+        // What TOML can't hold, such as integers from 2^63, a file couldn't say either.
         let flags = Table::try_from(flags)
-            .map_err(|e| Error::internal(format!("flags of [{section}]: {e}")))?;
+            .map_err(|e| Error::usage(format!("a flag's value is out of range: {e}")))?;
         table.extend(flags);
         let place = match &self.config {
             Some(path) => format!("{}, section [{section}]", path.display()),
