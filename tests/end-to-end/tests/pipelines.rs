@@ -9,7 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use artifact::images::{Image, ImageSet, Split};
 use end_to_end::{Place, json, root, snapshot, succeed, texts, variable};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 /// The sample pipeline with few pictures.
 const SMALL: &str = r#"
@@ -162,6 +164,34 @@ fn real_signs_and_the_exported_classifier() {
     assert_eq!(agreement["images"], 860);
     for kind in ["resized_by_pillow", "resized_inside"] {
         assert!(agreement[kind].as_f64().unwrap() >= 0.999, "{agreement}");
+    }
+    check_predictions(&run, place.path());
+}
+
+/// `gtsrb-predict` says of the test signs, cut out and saved, what evaluation said, to the bit.
+fn check_predictions(run: &Path, place: &Path) {
+    let (signs, table) = (place.join("signs"), place.join("said.parquet"));
+    std::fs::create_dir(&signs).unwrap();
+    let images = ImageSet::open(run).unwrap();
+    let images = images.batches(Split::Test).flat_map(|batch| batch.unwrap());
+    for (place, Image { bytes, roi, .. }) in images.enumerate() {
+        let picture = image::load_from_memory(&bytes).unwrap();
+        let side = |first: i32, last: i32| (last - first + 1) as u32;
+        let (width, height) = (side(roi.x1, roi.x2), side(roi.y1, roi.y2));
+        let sign = picture.crop_imm(roi.x1 as u32, roi.y1 as u32, width, height);
+        sign.to_rgb8().save(signs.join(format!("{place:04}.png"))).unwrap();
+    }
+    let predict = root().join("target/release/gtsrb-predict");
+    succeed(Command::new(predict).arg("--run").arg(run).arg(&signs).arg("--parquet").arg(&table));
+    let read = |path: &Path| {
+        let file = std::fs::File::open(path).unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+        reader.with_batch_size(2000).build().unwrap().next().unwrap().unwrap()
+    };
+    let (said, expected) = (read(&table), read(&run.join("predictions.parquet")));
+    assert_eq!(said.num_rows(), 860);
+    for column in ["predicted", "probabilities"] {
+        assert_eq!(said.column_by_name(column), expected.column_by_name(column), "{column}");
     }
 }
 

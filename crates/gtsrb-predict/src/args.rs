@@ -1,0 +1,50 @@
+//! The command line.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use stage::Common;
+
+const EXAMPLE: &str = "\
+A line a picture, in the order given, its columns divided by tabs: path, then label, name and
+probability of each class wanted, then `unsure` below the threshold. With --json, an object a
+picture, and the summary last.
+
+The picture is seen whole: cut the sign's box out where the run was extracted with crop = \"roi\".
+
+Examples:
+  gtsrb-predict --config pipelines/gtsrb.toml sign.png folder/ --top 3
+  find . -name '*.jpg' | gtsrb-predict --run runs/gtsrb --json -";
+
+/// Says which class pictures show, by a run's model
+#[derive(clap::Parser, Debug)]
+#[command(version, after_help = EXAMPLE)]
+pub struct Args {
+    /// Flags of every stage.
+    #[command(flatten)]
+    pub common: Common,
+    /// Pictures, folders of pictures, or `-` for a path a line on standard input
+    #[arg(required = true, value_name = "FILE_OR_FOLDER")]
+    pub paths: Vec<PathBuf>,
+    /// How many classes to name, the most probable first
+    #[arg(long, value_name = "K", default_value = "1")]
+    pub top: NonZeroUsize,
+    /// A picture whose best probability is lower is unsure: below one half, the answer is more
+    /// likely wrong than right
+    #[arg(long, value_name = "P", default_value = "0.5", value_parser = probability)]
+    pub threshold: f32,
+    /// Also write path, predicted class and all probabilities to a Parquet file
+    #[arg(long, value_name = "FILE")]
+    pub parquet: Option<PathBuf>,
+}
+
+impl AsRef<Common> for Args {
+    fn as_ref(&self) -> &Common {
+        &self.common
+    }
+}
+
+fn probability(text: &str) -> Result<f32, String> {
+    let number: f32 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&number) { Ok(number) } else { Err("must be 0 to 1".to_owned()) }
+}

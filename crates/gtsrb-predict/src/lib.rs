@@ -1,0 +1,127 @@
+//! Which class any picture shows: the run's own preprocessing, backbone and head, from files
+//! to lines of standard output.
+
+mod args;
+mod classifier;
+mod output;
+mod paths;
+mod prediction;
+mod summary;
+mod table;
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use embed::{Batch, Framing};
+use picture::Picture;
+use stage::{Error, Outcome, Result};
+
+pub use args::Args;
+use classifier::Classifier;
+use output::Output;
+use paths::Found;
+pub use summary::Summary;
+
+/// The largest file that is read, in bytes; ingest reads no larger ones.
+const MAX_FILE: u64 = 64 << 20;
+
+/// Classifies the pictures that `args` name.
+///
+/// # Errors
+/// [`Missing`](stage::Fault::Missing) without a model or a path of the command line,
+/// [`Unavailable`](stage::Fault::Unavailable) without ONNX Runtime,
+/// [`Data`](stage::Fault::Data) at the end if some pictures could not be read.
+pub fn run(args: &Args) -> Result<Outcome<Summary>> {
+    let run = args.common.run_dir()?;
+    let classifier = Classifier::open(&run)?;
+    let classes = classifier.classes();
+    if args.top.get() > classes.len() {
+        return Err(Error::usage(format!(
+            "--top {}: the model knows {} classes",
+            args.top,
+            classes.len()
+        )));
+    }
+    paths::check(&args.paths)?;
+    if args.common.dry_run {
+        return Ok(Outcome::Planned(format!(
+            "would classify pictures by the {} classes of {}",
+            classes.len(),
+            run.display()
+        )));
+    }
+    let pipeline = classifier.pipeline(args.common.threads())?;
+    let mut output = Output::open(args, classes)?;
+    let pictures = paths::pictures(args.paths.clone()).map(Ok);
+    let ended = pipeline.run(pictures, frame, |batch| {
+        predict(&classifier, batch, &mut output)?;
+        // The error ends the pipeline; nobody sees it.
+        if output.is_closed() { Err(Error::io("nobody reads the predictions")) } else { Ok(()) }
+    });
+    if output.is_closed() {
+        return Ok(Outcome::Checked(output.finish()?));
+    }
+    ended?;
+    conclude(output.finish()?)
+}
+
+/// A picture and whether its pixels are there.
+type Framed = (PathBuf, Result<()>);
+
+/// Reads, decodes and resizes a picture: all of it, as the box of its sign.
+#[expect(clippy::unnecessary_wraps, reason = "an error would end the pipeline")]
+fn frame(found: Found, framing: &Framing, out: &mut [u8]) -> Result<Framed> {
+    let path = match found {
+        Ok(path) => path,
+        Err((path, error)) => return Ok((path, Err(error))),
+    };
+    let framed = read(&path)
+        .and_then(|bytes| Picture::decode(&bytes).map_err(|e| Error::data(e.to_string())))
+        .and_then(|picture| framing.frame_picture(&picture, None, out));
+    Ok((path, framed))
+}
+
+/// The bytes of a file.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let failed = |e| Error::read(path, &e);
+    // Before it is opened: the end of a pipe may never come.
+    let metadata = std::fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(Error::data("not a file"));
+    }
+    let mut bytes = Vec::with_capacity(metadata.len().min(MAX_FILE) as usize);
+    let read = File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes));
+    if read.map_err(failed)? as u64 > MAX_FILE {
+        return Err(Error::data(format!("a file of more than {MAX_FILE} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Writes what the classifier says of a batch.
+fn predict(classifier: &Classifier, batch: Batch<Framed>, output: &mut Output<'_>) -> Result<()> {
+    let probabilities = classifier.probabilities(batch.embeddings)?;
+    for ((path, framed), row) in batch.items.iter().zip(probabilities.rows()) {
+        match framed {
+            Err(error) => output.refuse(path, error),
+            Ok(()) if row.iter().any(|p| p.is_nan()) => {
+                output.refuse(path, &Error::data("the model gives no number for it"));
+            }
+            Ok(()) => output.add(path, row)?,
+        }
+    }
+    output.flush()
+}
+
+/// Says what was found in all; bad pictures make it an error.
+fn conclude(summary: Summary) -> Result<Outcome<Summary>> {
+    let Summary { pictures, unsure, bad } = summary;
+    tracing::info!("{pictures} pictures, {unsure} of them unsure");
+    if bad > 0 {
+        return Err(Error::data(format!("{bad} of {} pictures can't be read", pictures + bad)));
+    }
+    if pictures == 0 {
+        return Err(Error::data("no pictures: give files, or folders with png, jpg or ppm files"));
+    }
+    Ok(Outcome::Checked(summary))
+}

@@ -1,0 +1,5 @@
+//! The `gtsrb-predict` binary.
+
+fn main() -> std::process::ExitCode {
+    stage::main("predict", gtsrb_predict::run)
+}

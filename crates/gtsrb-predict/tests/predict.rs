@@ -1,0 +1,178 @@
+//! The binary on a tiny run.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests may panic and say that they skip"
+)]
+
+mod run;
+
+use std::process::Stdio;
+
+use run::{Run, code, errors, has_runtime, lines};
+use serde_json::Value;
+
+#[test]
+fn pictures_come_out_in_the_order_given() {
+    if !has_runtime() {
+        return;
+    }
+    let run = Run::new();
+    let (red, green, blue) =
+        (run.picture("z/r.png", 0), run.picture("a.png", 1), run.picture("m/n/b.png", 2));
+    let ran = run.predict(&["--threads", "2"], &[&blue, &run.pictures(), &red]);
+    assert_eq!(code(&ran), 0, "{}", errors(&ran));
+    let expected = [(&blue, 2), (&green, 1), (&blue, 2), (&red, 0), (&red, 0)];
+    let said = lines(&ran);
+    assert_eq!(said.len(), expected.len());
+    for (line, (path, label)) in said.iter().zip(expected) {
+        let columns: Vec<&str> = line.split('\t').collect();
+        assert_eq!(columns[..3], [path.to_str().unwrap(), &label.to_string(), run::CLASSES[label]]);
+        assert!(columns[3].parse::<f32>().unwrap() > 0.5, "{line}");
+        assert_eq!(columns.len(), 4, "{line}");
+    }
+}
+
+#[test]
+fn many_pictures_stay_in_order_whatever_the_threads() {
+    if !has_runtime() {
+        return;
+    }
+    let run = Run::new();
+    let given: Vec<_> =
+        (0..300).map(|i| run.picture(&format!("{i:03}.png"), i * i / 7 % 3)).collect();
+    let given: Vec<_> = given.iter().map(std::path::PathBuf::as_path).collect();
+    let [one, three] = ["1", "3"].map(|threads| {
+        let table = run.file("table.parquet");
+        let flags = ["--threads", threads, "--parquet", table.to_str().unwrap()];
+        let ran = run.predict(&flags, &given);
+        assert_eq!(code(&ran), 0, "{}", errors(&ran));
+        (ran.stdout, std::fs::read(table).unwrap())
+    });
+    assert_eq!(one, three);
+    assert_eq!(String::from_utf8(one.0).unwrap().lines().count(), 300);
+}
+
+#[test]
+fn json_has_a_line_a_picture_and_the_summary_last() {
+    if !has_runtime() {
+        return;
+    }
+    let run = Run::new();
+    let green = run.picture("g.png", 1);
+    let ran = run.predict(&["--json", "--top", "3", "--threshold", "1"], &[&green]);
+    assert_eq!(code(&ran), 0, "{}", errors(&ran));
+    let said: Vec<Value> =
+        lines(&ran).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [picture, summary] = &said[..] else { panic!("{said:?}") };
+    assert_eq!(picture["path"], green.to_str().unwrap());
+    assert_eq!((&picture["label"], &picture["name"]), (&1.into(), &run::CLASSES[1].into()));
+    assert_eq!(
+        (&picture["sure"], &picture["top"][0]["probability"]),
+        (&false.into(), &picture["probability"])
+    );
+    let total: f64 = (0..3).map(|k| picture["top"][k]["probability"].as_f64().unwrap()).sum();
+    assert!((total - 1.0).abs() < 1e-5);
+    assert_eq!(summary["summary"]["unsure"], 1);
+}
+
+#[test]
+fn a_bad_picture_does_not_stop_the_others() {
+    if !has_runtime() {
+        return;
+    }
+    let run = Run::new();
+    let (first, last) = (run.picture("a.png", 0), run.picture("c.png", 2));
+    let bad = run.file("pictures/b.png");
+    std::fs::write(&bad, &std::fs::read(&first).unwrap()[..40]).unwrap();
+    let table = run.file("table.parquet");
+    let ran = run.predict(&["--parquet", table.to_str().unwrap()], &[&run.pictures()]);
+    assert_eq!(code(&ran), 65);
+    let said = lines(&ran);
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].starts_with(first.to_str().unwrap()));
+    assert!(said[1].starts_with(last.to_str().unwrap()));
+    let log = errors(&ran);
+    assert!(log.contains(bad.to_str().unwrap()) && log.contains("1 of 3"), "{log}");
+    assert!(table.exists());
+}
+
+#[test]
+fn what_is_missing_is_named_before_anything_is_said() {
+    let run = Run::new();
+    let red = run.picture("r.png", 0);
+    let ran = run.predict(&[], &[&red, &run.file("none.png")]);
+    assert_eq!(code(&ran), 66);
+    assert!(errors(&ran).contains("none.png"), "{}", errors(&ran));
+    assert!(ran.stdout.is_empty());
+    std::fs::remove_file(run.dir().join("model/manifest.json")).unwrap();
+    let ran = run.predict(&[], &[&red]);
+    assert_eq!(code(&ran), 66);
+    assert!(errors(&ran).contains("gtsrb-train"), "{}", errors(&ran));
+}
+
+#[test]
+fn wrong_flags_are_usage_errors() {
+    let run = Run::new();
+    let red = run.picture("r.png", 0);
+    for (flags, named) in [
+        (["--top", "4"], "3 classes"),
+        (["--top", "0"], "--top"),
+        (["--threshold", "1.5"], "--threshold"),
+    ] {
+        let ran = run.predict(&flags, &[&red]);
+        assert_eq!(code(&ran), 64);
+        assert!(errors(&ran).contains(named), "{}", errors(&ran));
+    }
+    let ran = run.predict(&[], &[]);
+    assert_eq!(code(&ran), 64);
+}
+
+#[test]
+fn a_head_of_other_embeddings_is_refused() {
+    let run = Run::new();
+    let red = run.picture("r.png", 0);
+    let path = run.dir().join("embeddings/manifest.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("\"roi\"", "\"full\"")).unwrap();
+    let ran = run.predict(&[], &[&red]);
+    assert_eq!(code(&ran), 65);
+    assert!(errors(&ran).contains("run gtsrb-train again"), "{}", errors(&ran));
+}
+
+#[test]
+fn paths_come_on_standard_input() {
+    if !has_runtime() {
+        return;
+    }
+    let run = Run::new();
+    let (red, blue) = (run.picture("r.png", 0), run.picture("b.png", 2));
+    let list = run.file("list");
+    let text = format!("{}\n\n/nowhere/x.png\n{}\n", blue.display(), red.display());
+    std::fs::write(&list, text).unwrap();
+    let list = std::fs::File::open(list).unwrap();
+    let ran = run.command(&["-"]).stdin(list).output().unwrap();
+    assert_eq!(code(&ran), 65, "{}", errors(&ran));
+    assert!(errors(&ran).contains("/nowhere/x.png"), "{}", errors(&ran));
+    let said = lines(&ran);
+    assert!(
+        said[0].starts_with(blue.to_str().unwrap()) && said[1].starts_with(red.to_str().unwrap())
+    );
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    if !has_runtime() {
+        return;
+    }
+    let run = Run::new();
+    let red = run.picture("r.png", 0);
+    let given = vec![red.to_str().unwrap(); 4000];
+    let mut process =
+        run.command(&given).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(process.stdout.take());
+    let ran = process.wait_with_output().unwrap();
+    assert_eq!(code(&ran), 0, "{}", errors(&ran));
+    assert!(!errors(&ran).contains("error"), "{}", errors(&ran));
+}

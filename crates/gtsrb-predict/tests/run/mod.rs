@@ -1,0 +1,150 @@
+//! A run's folder as training leaves it: a backbone that gives a picture's mean colour, and a
+//! head that asks which colour is strongest.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output as Ran};
+
+use artifact::embeddings::{Storage, write_index};
+use artifact::head::Head;
+use artifact::{Hash, Output, Staged, Work};
+use embed::{Crop, Provider, View};
+use ndarray::{Array1, Array2};
+use onnx_graph::proto::TensorProto;
+use onnx_graph::{Builder, Element, Size, attribute};
+use picture::Picture;
+use serde_json::{Value, json};
+
+const SIZE: usize = 4;
+const DIMS: usize = SIZE * SIZE * 3;
+
+/// The classes: each a colour's channel.
+pub const CLASSES: [&str; 3] = ["red", "green", "blue"];
+
+/// A folder with a run and pictures in it.
+pub struct Run {
+    root: tempfile::TempDir,
+}
+
+impl Run {
+    pub fn new() -> Self {
+        let run = Self { root: tempfile::tempdir().unwrap() };
+        let onnx = backbone();
+        let view = View {
+            backbone: Hash::of(&onnx),
+            size: SIZE,
+            crop: Crop::Roi,
+            margin: 0.0,
+            filter: View::BILINEAR.into(),
+            batch: 8,
+            storage: Storage::F16,
+            runtime: "1".into(),
+            provider: Provider::Cpu,
+            preprocessing: View::PREPROCESSING,
+        };
+        run.commit("backbone", "gtsrb-backbone", json!({}), |output| {
+            output.write("backbone.onnx", &onnx).unwrap()
+        });
+        run.commit("embeddings", "gtsrb-extract", view.parameters(), |output| {
+            let file = write_index(output.create("test.parquet").unwrap(), &[]).unwrap();
+            file.finish(Some(0)).unwrap()
+        });
+        run.commit("model", "gtsrb-train", json!({}), |output| {
+            output.write("head.safetensors", &head(view.hash()).to_bytes().unwrap()).unwrap()
+        });
+        run
+    }
+
+    pub fn dir(&self) -> PathBuf {
+        self.root.path().join("runs/tiny")
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    pub fn pictures(&self) -> PathBuf {
+        self.file("pictures")
+    }
+
+    /// Draws a picture of class `label` into the folder of pictures.
+    pub fn picture(&self, name: &str, label: usize) -> PathBuf {
+        let path = self.pictures().join(name);
+        let pixels = (0..6 * 5 * 3).map(|i| if i % 3 == label { 210 } else { 40 + i as u8 % 7 });
+        let picture = Picture::new(6, 5, pixels.collect()).unwrap();
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, picture.to_png().unwrap()).unwrap();
+        path
+    }
+
+    /// The binary, to be run on this run.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gtsrb-predict"));
+        command.arg("--run").arg(self.dir()).args(args);
+        command
+    }
+
+    /// Runs it on `paths`.
+    pub fn predict(&self, flags: &[&str], paths: &[&Path]) -> Ran {
+        self.command(flags).args(paths).output().unwrap()
+    }
+
+    fn commit(
+        &self,
+        folder: &str,
+        tool: &str,
+        parameters: Value,
+        file: impl FnOnce(&Output) -> Staged,
+    ) {
+        let output = Output::open(&self.dir().join(folder)).unwrap();
+        let staged = vec![file(&output)];
+        let work =
+            Work { tool: tool.into(), version: "1".into(), parameters, inputs: BTreeMap::new() };
+        output.commit(work, staged, BTreeMap::new(), BTreeMap::new()).unwrap();
+    }
+}
+
+pub fn code(ran: &Ran) -> i32 {
+    ran.status.code().unwrap()
+}
+
+pub fn errors(ran: &Ran) -> String {
+    String::from_utf8_lossy(&ran.stderr).into_owned()
+}
+
+pub fn lines(ran: &Ran) -> Vec<String> {
+    String::from_utf8_lossy(&ran.stdout).lines().map(str::to_owned).collect()
+}
+
+/// Whether ONNX Runtime is there; says so if not.
+pub fn has_runtime() -> bool {
+    let there = std::env::var_os("ORT_DYLIB_PATH").is_some();
+    if !there {
+        println!("skipped: ORT_DYLIB_PATH is not set (make test sets it)");
+    }
+    there
+}
+
+/// Pixels / 255, flattened.
+fn backbone() -> Vec<u8> {
+    let mut b = Builder::new("tiny", 18);
+    let sizes = [Size::Open("n"), Size::Fixed(SIZE), Size::Fixed(SIZE), Size::Fixed(3)];
+    b.input("image", Element::U8, &sizes);
+    let float = b.node("Cast", &["image"], "float", vec![attribute::int("to", 1)]);
+    let scale = b.initializer("scale", TensorProto::f32(&[], &[1.0 / 255.0]));
+    let scaled = b.node("Mul", &[&float, &scale], "scaled", vec![]);
+    let flat = b.node("Flatten", &[&scaled], "flat", vec![attribute::int("axis", 1)]);
+    b.output(&flat, "embedding", Element::F32, &[Size::Open("n"), Size::Fixed(DIMS)]);
+    onnx_graph::write(&b.finish().unwrap())
+}
+
+fn head(view: Hash) -> Head {
+    Head {
+        weights: Array2::from_shape_fn((3, DIMS), |(class, i)| f32::from(u8::from(i % 3 == class))),
+        bias: Array1::zeros(3),
+        temperature: 2.0,
+        classes: CLASSES.map(str::to_owned).into(),
+        view,
+        training: Hash::of(b"training"),
+    }
+}
