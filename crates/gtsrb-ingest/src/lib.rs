@@ -24,7 +24,7 @@ use std::path::Path;
 use artifact::images::Split;
 use artifact::{Manifest, Output};
 use serde_json::{Value, json};
-use stage::{Error, Outcome, Progress, Result};
+use stage::{Outcome, Progress, Result};
 
 pub use args::Args;
 use args::Settings;
@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
         return Ok(Outcome::Planned(plan(&listing, &dir)));
     }
     let output = Output::open(&dir)?;
-    in_threads(args.common.threads(), || {
+    args.common.in_threads(|| {
         let set = Set::new(&tree, listing, &settings)?;
         if let Some(manifest) = output.current(&set.work)? {
             stamp.note(&dir, &manifest);
@@ -106,13 +106,4 @@ fn plan(listing: &Listing, dir: &Path) -> String {
         listing.layout,
         dir.display()
     )
-}
-
-/// Runs `work` with `threads` threads for everything that is done in parallel.
-fn in_threads<T: Send>(threads: usize, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|e| Error::io(format!("cannot start {threads} threads: {e}")))?
-        .install(work)
 }

@@ -73,11 +73,7 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
     if output.current(&work)?.is_some() {
         return Ok(Outcome::Current(summary));
     }
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(args.common.threads())
-        .build()
-        .map_err(|e| Error::unavailable(format!("cannot start threads: {e}")))?;
-    let files = pool.install(|| draw(&output, &train, &test, &settings))?;
+    let files = args.common.in_threads(|| draw(&output, &train, &test, &settings))?;
     let counters = BTreeMap::from([
         ("train_images".to_owned(), train.len() as u64),
         ("test_images".to_owned(), test.len() as u64),

@@ -58,7 +58,7 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
     Runtime::load()?;
     let backbone = inputs.backbone()?;
 
-    let trained = in_threads(args.common.threads(), || train(&inputs, &settings))?;
+    let trained = args.common.in_threads(|| train(&inputs, &settings))?;
     let files = Files::new(&inputs, &backbone, &trained.head)?;
     verify(&inputs, &files, &trained.head, &trained.probe)?;
     let training = Training::new(&inputs, &trained);
@@ -96,13 +96,4 @@ fn plan(inputs: &Inputs, settings: &Settings) -> Result<Outcome<Summary>> {
         inputs.classes.len(),
         settings.lambdas
     )))
-}
-
-/// Runs `work` with `threads` threads for everything that is done in parallel.
-fn in_threads<T: Send>(threads: usize, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|e| Error::io(format!("cannot start {threads} threads: {e}")))?
-        .install(work)
 }

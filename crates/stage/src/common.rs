@@ -64,6 +64,19 @@ impl Common {
         self.threads.unwrap_or_else(cores).get()
     }
 
+    /// Runs `work` with [`Common::threads`] threads for everything that it does in parallel.
+    ///
+    /// # Errors
+    /// Those of `work`; [`Io`](crate::Fault::Io) where so many threads can't be started.
+    pub fn in_threads<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        let threads = self.threads();
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .map_err(|e| Error::io(format!("cannot start {threads} threads: {e}")))?
+            .install(work)
+    }
+
     /// The settings of `section`: defaults, then the pipeline's file, then `flags`.
     ///
     /// # Errors
