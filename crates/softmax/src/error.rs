@@ -45,4 +45,29 @@ pub enum Error {
         /// The value.
         value: f32,
     },
+    /// Rows and their weights don't belong together.
+    #[error("{rows} rows, but {weights} row weights")]
+    Weights {
+        /// Number of rows.
+        rows: usize,
+        /// Number of weights.
+        weights: usize,
+    },
+    /// A row that can't count so often.
+    #[error("row {row} has weight {weight}; weights must be finite numbers, 0 or more")]
+    Weight {
+        /// Row of the weight.
+        row: usize,
+        /// The weight.
+        weight: f32,
+    },
+    /// A mean needs something that counts.
+    #[error("all row weights are 0")]
+    NoWeight,
+    /// A share that would leave nothing of the label.
+    #[error("label smoothing is {share}; it must be 0 or more and less than 1")]
+    Smoothing {
+        /// Share of each target that is spread over all classes.
+        share: f32,
+    },
 }

@@ -5,12 +5,19 @@ use ndarray::{ArrayView2, Axis};
 
 use crate::Error;
 
-/// Features and labels that have been checked: finite, of matching shapes, labels in range.
+/// Features and labels that have been checked: finite, of matching shapes, labels in range. Each
+/// row counts once, and its target is its label, unless [`Self::weighted`] and
+/// [`Self::smoothed`] say otherwise, to training alone: scores and checks ignore both.
 #[derive(Debug, Clone, Copy)]
 pub struct Samples<'a> {
     pub(crate) x: ArrayView2<'a, f32>,
     pub(crate) y: &'a [usize],
     pub(crate) classes: usize,
+    /// None where each row counts once.
+    weights: Option<&'a [f32]>,
+    /// Sum of the weights.
+    total: f64,
+    smoothing: f32,
 }
 
 impl<'a> Samples<'a> {
@@ -32,8 +39,63 @@ impl<'a> Samples<'a> {
         }
         match first_not_finite(x) {
             Some((row, column)) => Err(Error::NotFinite { row, column, value: x[[row, column]] }),
-            None => Ok(Self { x, y, classes }),
+            None => Ok(Self { x, y, classes, weights: None, total: rows as f64, smoothing: 0.0 }),
         }
+    }
+
+    /// The same rows, of which each counts `weights[row]` times: the loss is the weighted mean,
+    /// `Σ vᵢ lossᵢ / Σ vᵢ`.
+    ///
+    /// # Errors
+    /// A different number of weights, one that is negative, NaN or infinite (the first one is
+    /// named), or nothing but zeros.
+    pub fn weighted(self, weights: &'a [f32]) -> Result<Self, Error> {
+        if weights.len() != self.rows() {
+            return Err(Error::Weights { rows: self.rows(), weights: weights.len() });
+        }
+        let wrong = |weight: &f32| !(weight.is_finite() && *weight >= 0.0);
+        if let Some(row) = weights.iter().position(wrong) {
+            return Err(Error::Weight { row, weight: weights[row] });
+        }
+        let total: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();
+        if total == 0.0 {
+            return Err(Error::NoWeight);
+        }
+        Ok(Self { weights: Some(weights), total, ..self })
+    }
+
+    /// The same rows with a `share` of each target spread evenly over all classes: the target of
+    /// a class is `share / classes`, and that of the label `1 - share` more (Szegedy et al.,
+    /// 2016, "Rethinking the Inception Architecture for Computer Vision").
+    ///
+    /// # Errors
+    /// A share that isn't in 0..1.
+    pub fn smoothed(self, share: f32) -> Result<Self, Error> {
+        if !(0.0..1.0).contains(&share) {
+            return Err(Error::Smoothing { share });
+        }
+        Ok(Self { smoothing: share, ..self })
+    }
+
+    /// Sum of the rows' weights; their number where none were given.
+    #[must_use]
+    pub fn total_weight(&self) -> f64 {
+        self.total
+    }
+
+    /// How often a row counts.
+    ///
+    /// # Panics
+    /// If there is no such row (only where weights were given).
+    #[must_use]
+    pub fn weight(&self, row: usize) -> f32 {
+        self.weights.map_or(1.0, |weights| weights[row])
+    }
+
+    /// Share of each target that is spread over all classes.
+    #[must_use]
+    pub fn smoothing(&self) -> f32 {
+        self.smoothing
     }
 
     /// Checks that at least two classes occur, which training needs and scoring doesn't.

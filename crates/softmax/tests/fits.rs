@@ -165,3 +165,50 @@ fn bad_samples_are_refused_with_their_place() {
     let error = Samples::new(x.view(), &y, 3).unwrap_err();
     assert_eq!(error, Error::NotFinite { row: 7, column: 2, value: f32::INFINITY });
 }
+
+/// A row of weight 3 is three rows, and one of weight 0 is none.
+#[test]
+fn weights_count_rows() {
+    let (x, y) = clusters(60, 4, 3, 2.0);
+    let weights: Vec<f32> = (0..60).map(|row| (row % 4) as f32).collect();
+    let repeated: Vec<usize> = (0..60).flat_map(|row| vec![row; row % 4]).collect();
+    let (many_x, many_y) =
+        (x.select(Axis(0), &repeated), repeated.iter().map(|&row| y[row]).collect::<Vec<_>>());
+    let weighted = Samples::new(x.view(), &y, 3).unwrap().weighted(&weights).unwrap();
+    let many = Samples::new(many_x.view(), &many_y, 3).unwrap();
+    let run = |samples: &Samples| fit(samples, 1e-2, &Model::zeros(3, 4), &options(1e-7), |_| true);
+    let (weighted, many) = (run(&weighted), run(&many));
+    assert!((weighted.objective - many.objective).abs() < 1e-7);
+    let difference = weighted.model.weights - many.model.weights;
+    assert!(difference.iter().all(|difference| difference.abs() < 1e-4));
+}
+
+/// Without anything to tell classes apart, probabilities are the targets' means.
+#[test]
+fn smoothed_labels_are_the_targets() {
+    let x = Array2::zeros((4, 1));
+    let samples = Samples::new(x.view(), &[0, 0, 0, 1], 2).unwrap().smoothed(0.2).unwrap();
+    let fit = fit(&samples, 1e-2, &Model::zeros(2, 1), &options(1e-7), |_| true);
+    // 0.8 × 3/4 + 0.2 / 2 = 0.7
+    let odds = f64::from(fit.model.bias[0] - fit.model.bias[1]).exp();
+    assert!((odds - 0.7 / 0.3).abs() < 1e-4, "{odds}");
+    let entropy = -(0.7 * 0.7_f64.ln() + 0.3 * 0.3_f64.ln());
+    assert!((fit.objective - entropy).abs() < 1e-7);
+}
+
+#[test]
+fn bad_weights_and_smoothing_are_refused() {
+    let (x, y) = clusters(12, 4, 3, 1.0);
+    let refused =
+        |weights: &[f32]| Samples::new(x.view(), &y, 3).unwrap().weighted(weights).unwrap_err();
+    assert_eq!(refused(&[1.0; 5]), Error::Weights { rows: 12, weights: 5 });
+    let mut weights = [1.0; 12];
+    weights[3] = -0.5;
+    assert_eq!(refused(&weights), Error::Weight { row: 3, weight: -0.5 });
+    weights[2] = f32::INFINITY;
+    assert_eq!(refused(&weights), Error::Weight { row: 2, weight: f32::INFINITY });
+    assert_eq!(refused(&[0.0; 12]), Error::NoWeight);
+    let samples = Samples::new(x.view(), &y, 3).unwrap();
+    assert_eq!(samples.smoothed(1.0).unwrap_err(), Error::Smoothing { share: 1.0 });
+    assert!(samples.smoothed(f32::NAN).is_err());
+}
