@@ -1,66 +1,49 @@
-//! CUDA: chosen, registered so that it never falls back to the processor without a word,
-//! and its libraries taken from NVIDIA's Python wheels where the system has none.
+//! CUDA: registered so that it never falls back to the processor without a word, and its
+//! libraries taken from NVIDIA's Python wheels where the system has none.
 
 use std::path::{Path, PathBuf};
 
-use ort::ep::{CUDA, ExecutionProvider as _};
+use ort::ep::CUDA;
+use ort::ep::cuda::ConvAlgorithmSearch;
 use ort::session::builder::SessionBuilder;
 use serde::{Deserialize, Serialize};
 use stage::{Error, Result};
 
+use crate::Runtime;
 use crate::model::first_line;
-use crate::{Model, Provider, Runtime};
 
-/// Where the user wants to compute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Device {
-    /// An NVIDIA GPU where the library and the machine have one, else the processor.
-    Auto,
-    /// The processor.
-    Cpu,
-    /// An NVIDIA GPU or nothing.
-    Cuda,
+/// What a GPU may do to be faster that shows in the bits. Nothing of it by default: then it
+/// computes in full f32, as the processor does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Kernels {
+    /// Convolutions and matrix products round their inputs to TF32, which keeps 10 bits behind
+    /// the point instead of 23.
+    pub tf32: bool,
+    /// Convolutions keep channels last in memory, as tensor cores like it.
+    pub nhwc: bool,
 }
 
-impl Device {
-    /// Where the model in `onnx` will run.
-    ///
-    /// # Errors
-    /// [`Unavailable`](stage::Fault::Unavailable) when CUDA is demanded and the library has
-    /// none. That the device works is shown when a model is opened on it, and that the work
-    /// runs there by [`placement`](crate::placement()).
-    pub fn choose(self, onnx: &[u8]) -> Result<Provider> {
-        let runtime = Runtime::load()?;
-        let compiled_in = CUDA::is_available().unwrap_or(false);
-        match self {
-            Self::Cpu => Ok(Provider::Cpu),
-            Self::Cuda if compiled_in => Ok(Provider::Cuda),
-            Self::Cuda => Err(Error::unavailable(format!(
-                "CUDA is asked for, but the ONNX Runtime library {} (version {}) is built without \
-                 it; set ORT_DYLIB_PATH to the library of the PyPI package onnxruntime-gpu, or use \
-                 --device cpu",
-                runtime.path().display(),
-                runtime.version()
-            ))),
-            Self::Auto if !compiled_in => Ok(Provider::Cpu),
-            Self::Auto => match Model::load(onnx, Provider::Cuda) {
-                Ok(_) => Ok(Provider::Cuda),
-                Err(error) => {
-                    tracing::warn!("using the processor: {error}");
-                    Ok(Provider::Cpu)
-                }
-            },
-        }
-    }
-}
-
-/// Adds the CUDA provider to a session's options, TF32 off so that convolutions compute in
-/// full f32 as on the processor.
-pub(crate) fn register(builder: SessionBuilder, runtime: &Runtime) -> Result<SessionBuilder> {
+/// Adds the CUDA provider to a session's options. With `graph`, the session's kernels are
+/// recorded once and replayed as one.
+///
+/// ONNX Runtime's own defaults are others: TF32 is on, and convolutions try all algorithms and
+/// take the fastest of the moment, so that two runs can differ in their bits. By heuristic the
+/// choice depends on the machine and the shapes alone.
+pub(crate) fn register(
+    builder: SessionBuilder,
+    runtime: &Runtime,
+    kernels: Kernels,
+    graph: bool,
+) -> Result<SessionBuilder> {
     preload(runtime.path());
+    let provider = CUDA::default()
+        .with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic)
+        .with_tf32(kernels.tf32)
+        .with_prefer_nhwc(kernels.nhwc)
+        .with_cuda_graph(graph);
     builder
-        .with_execution_providers([CUDA::default().with_tf32(false).build().error_on_failure()])
+        .with_execution_providers([provider.build().error_on_failure()])
         .map_err(|e| unavailable(&ort::Error::<()>::from(e)))
 }
 
@@ -81,7 +64,8 @@ pub(crate) fn unavailable(error: &ort::Error) -> Error {
 /// Whether opening or running a model failed because of the device and not because of the model.
 pub(crate) fn is_device_error(error: &ort::Error) -> bool {
     let message = error.message();
-    ["CUDA failure", "CUDNN", "CUBLAS", "libcu"].iter().any(|mark| message.contains(mark))
+    let marks = ["CUDA failure", "CUDNN", "CUBLAS", "libcu", "graph capture", "BFCArena"];
+    marks.iter().any(|mark| message.contains(mark))
 }
 
 /// What ONNX Runtime's CUDA provider needs, in the order in which they need each other.

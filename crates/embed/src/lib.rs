@@ -4,8 +4,11 @@
 //! Shared by extraction, by the check of an exported classifier and by prediction. It knows
 //! nothing of files at rest and nothing of signs.
 
+mod bound;
 mod cuda;
+mod device;
 mod framing;
+mod gpu;
 mod model;
 mod pipeline;
 mod placement;
@@ -13,8 +16,11 @@ mod resize;
 mod runtime;
 mod view;
 
-pub use cuda::Device;
+pub use bound::Bound;
+pub use cuda::Kernels;
+pub use device::Device;
 pub use framing::{Framing, box_of};
+pub use gpu::Gpu;
 pub use model::{Input, Model, Outputs, Port};
 pub use pipeline::{Batch, Pipeline};
 pub use placement::{Placement, placement};

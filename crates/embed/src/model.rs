@@ -7,7 +7,7 @@ use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, Outlet, TensorElementType, TensorRef, ValueType};
 use stage::{Error, Result};
 
-use crate::{Provider, Runtime, cuda};
+use crate::{Kernels, Provider, Runtime, cuda};
 
 /// A model with a single input, in a session of one thread.
 ///
@@ -15,6 +15,16 @@ use crate::{Provider, Runtime, cuda};
 /// scales linearly, survives busy neighbours and changes no bit.
 pub struct Model {
     session: Session,
+}
+
+/// Where and how a session computes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Compute {
+    pub provider: Provider,
+    /// On a GPU.
+    pub kernels: Kernels,
+    /// On a GPU: kernels are recorded once and replayed.
+    pub graph: bool,
 }
 
 /// An input or output of a model.
@@ -54,7 +64,8 @@ impl Model {
     /// [`Unavailable`](stage::Fault::Unavailable) without the runtime or the provider,
     /// [`Data`](stage::Fault::Data) when the bytes are no model that it can run.
     pub fn load(onnx: &[u8], provider: Provider) -> Result<Self> {
-        Self::load_with(onnx, provider, Ok)
+        let compute = Compute { provider, kernels: Kernels::default(), graph: false };
+        Self::load_with(onnx, compute, Ok)
     }
 
     /// Opens the model in the file `path`.
@@ -69,20 +80,10 @@ impl Model {
     /// [`Model::load`] with more session options.
     pub(crate) fn load_with(
         onnx: &[u8],
-        provider: Provider,
+        compute: Compute,
         options: impl FnOnce(SessionBuilder) -> ort::Result<SessionBuilder>,
     ) -> Result<Self> {
-        let runtime = Runtime::load()?;
-        let builder = plain_options(runtime).and_then(options).map_err(|e| internal(&e))?;
-        let mut builder = match provider {
-            Provider::Cpu => builder,
-            Provider::Cuda => cuda::register(builder, runtime)?,
-        };
-        let session = builder.commit_from_memory(onnx).map_err(|e| match provider {
-            Provider::Cuda if cuda::is_device_error(&e) => cuda::unavailable(&e),
-            _ => Error::data(format!("not a usable ONNX model: {}", first_line(e.message()))),
-        })?;
-        Ok(Self { session })
+        Ok(Self { session: session(onnx, compute, options)? })
     }
 
     /// The model's inputs.
@@ -117,12 +118,6 @@ impl Model {
                     inputs.len()
                 )));
             }
-        };
-        let failed = |e: ort::Error| {
-            if cuda::is_device_error(&e) {
-                return cuda::unavailable(&e);
-            }
-            Error::data(format!("the model cannot run: {}", first_line(e.message())))
         };
         let value: SessionInputValue<'_> = match input {
             Input::U8 { shape, data } => {
@@ -215,6 +210,32 @@ fn element(kind: TensorElementType) -> String {
     }
 }
 
+/// A session of the model in the bytes of an ONNX file.
+pub(crate) fn session(
+    onnx: &[u8],
+    compute: Compute,
+    options: impl FnOnce(SessionBuilder) -> ort::Result<SessionBuilder>,
+) -> Result<Session> {
+    let runtime = Runtime::load()?;
+    let builder = plain_options(runtime).and_then(options).map_err(|e| internal(&e))?;
+    let mut builder = match compute.provider {
+        Provider::Cpu => builder,
+        Provider::Cuda => cuda::register(builder, runtime, compute.kernels, compute.graph)?,
+    };
+    builder.commit_from_memory(onnx).map_err(|e| match compute.provider {
+        Provider::Cuda if cuda::is_device_error(&e) => cuda::unavailable(&e),
+        _ => Error::data(format!("not a usable ONNX model: {}", first_line(e.message()))),
+    })
+}
+
+/// Why a model that was opened doesn't run.
+pub(crate) fn failed(error: ort::Error) -> Error {
+    if cuda::is_device_error(&error) {
+        return cuda::unavailable(&error);
+    }
+    Error::data(format!("the model cannot run: {}", first_line(error.message())))
+}
+
 /// One thread that doesn't spin, and all optimisations: lower levels are four times slower.
 fn plain_options(runtime: &Runtime) -> ort::Result<SessionBuilder> {
     Ok(Session::builder(runtime.environment())?
@@ -227,7 +248,7 @@ fn dimensions(shape: &[usize]) -> Vec<i64> {
     shape.iter().map(|&side| side as i64).collect()
 }
 
-fn internal(error: &ort::Error) -> Error {
+pub(crate) fn internal(error: &ort::Error) -> Error {
     Error::internal(format!("ONNX Runtime: {}", first_line(error.message())))
 }
 

@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use stage::{Error, Result, check_interrupt};
+use stage::{Result, check_interrupt};
 
-use crate::{Framing, Input, Model, Provider, View, placement};
+use crate::{Bound, Framing, Gpu, Provider, View, placement};
 
 /// How often a waiting collector looks for a signal.
 const LOOK_FOR_SIGNALS: Duration = Duration::from_millis(100);
@@ -22,12 +22,16 @@ const LOOK_FOR_SIGNALS: Duration = Duration::from_millis(100);
 /// others get ahead.
 const AHEAD: usize = 32;
 
+/// Sessions on a GPU, each with a thread and memory of its own: while one computes, the other
+/// copies.
+const IN_FLIGHT: usize = 2;
+
 /// A backbone that is ready to run, with several threads.
 pub struct Pipeline {
-    models: Vec<Model>,
+    models: Vec<Bound>,
+    gpu: Option<Gpu>,
     framing: Framing,
     batch: usize,
-    dims: usize,
     framers: usize,
 }
 
@@ -59,29 +63,42 @@ type Shared<T> = Arc<Mutex<Receiver<T>>>;
 type Done<T> = SyncSender<Result<(u64, Batch<T>)>>;
 
 impl Pipeline {
-    /// Opens one model a thread on the processor, or one model on a GPU after it was shown
-    /// that the work really runs there. `onnx` is the backbone that `view` names; it gives
-    /// `dims` numbers a picture.
+    /// Opens one model a thread on the processor, or two on a GPU after it was shown that the
+    /// work really runs there. `onnx` is the backbone that `view` names; it gives `dims`
+    /// numbers a picture. With `graph`, a GPU's kernels are recorded and replayed, which
+    /// changes no bit.
     ///
     /// # Errors
-    /// As [`Model::load`].
-    pub fn open(onnx: &[u8], dims: usize, view: &View, threads: usize) -> Result<Self> {
-        let sessions = match view.provider {
-            Provider::Cpu => threads,
+    /// As [`Bound::open`].
+    pub fn open(
+        onnx: &[u8],
+        dims: usize,
+        view: &View,
+        threads: usize,
+        graph: bool,
+    ) -> Result<Self> {
+        let shape = [view.batch, view.size, view.size, 3];
+        let (sessions, gpu) = match view.provider {
+            Provider::Cpu => (threads, None),
             Provider::Cuda => {
-                let shape = [view.batch, view.size, view.size, 3];
-                let nodes = placement(onnx, view.provider, &shape)?;
-                tracing::info!("nodes by provider: {nodes:?}");
-                1
+                let nodes = placement(onnx, view.provider, view.kernels, &shape)?;
+                (IN_FLIGHT, Some(Gpu::of(nodes)))
             }
         };
         // One after the other: ONNX Runtime has races where sessions are made at once.
         let load = |_| {
             check_interrupt()?;
-            Model::load(onnx, view.provider)
+            Bound::open(onnx, view, shape, dims, graph && view.provider == Provider::Cuda)
         };
         let models = (0..sessions).map(load).collect::<Result<Vec<_>>>()?;
-        Ok(Self { models, framing: view.framing(), batch: view.batch, dims, framers: threads })
+        let framing = view.framing();
+        Ok(Self { models, gpu, framing, batch: view.batch, framers: threads })
+    }
+
+    /// The GPU that computes, if one does.
+    #[must_use]
+    pub fn gpu(&self) -> Option<&Gpu> {
+        self.gpu.as_ref()
     }
 
     /// Computes the embeddings of `pictures` and hands them to `collect`, batch by batch in
@@ -99,7 +116,7 @@ impl Pipeline {
         frame: impl Fn(P, &Framing, &mut [u8]) -> Result<T> + Sync,
         mut collect: impl FnMut(Batch<T>) -> Result<()>,
     ) -> Result<()> {
-        let Self { models, framing, batch, dims, framers } = self;
+        let Self { models, gpu: _, framing, batch, framers } = self;
         let (jobs, to_frame) = queue(framers);
         let (framed, to_infer) = queue(2 * models.len());
         let (done, results) = sync_channel(AHEAD * models.len());
@@ -114,8 +131,7 @@ impl Pipeline {
             }
             for mut model in models {
                 let (input, done) = (to_infer.clone(), done.clone());
-                let shape = [batch, framing.size, framing.size, 3];
-                scope.spawn(move || infer_all(&input, &done, &mut model, shape, dims));
+                scope.spawn(move || infer_all(&input, &done, &mut model));
             }
             // Only the threads hold ends of the queues now, so that an end closes with them.
             drop((to_frame, framed, to_infer));
@@ -183,37 +199,14 @@ fn frame_all<P, T>(
     }
 }
 
-fn infer_all<T>(
-    framed: &Shared<Framed<T>>,
-    done: &Done<T>,
-    model: &mut Model,
-    shape: [usize; 4],
-    dims: usize,
-) {
-    while let Some(batch) = next(framed) {
-        let number = batch.number;
-        if done.send(infer(batch, model, shape, dims).map(|batch| (number, batch))).is_err() {
+fn infer_all<T>(framed: &Shared<Framed<T>>, done: &Done<T>, model: &mut Bound) {
+    while let Some(Framed { number, items, pixels }) = next(framed) {
+        let embeddings = model.run(&pixels, items.len());
+        let result = embeddings.map(|embeddings| (number, Batch { items, embeddings }));
+        if done.send(result).is_err() {
             return;
         }
     }
-}
-
-fn infer<T>(
-    batch: Framed<T>,
-    model: &mut Model,
-    shape: [usize; 4],
-    dims: usize,
-) -> Result<Batch<T>> {
-    let outputs = model.run(Input::U8 { shape: &shape, data: &batch.pixels })?;
-    let (found, values) = outputs.f32("embedding")?;
-    if *found != [shape[0], dims] {
-        return Err(Error::data(format!(
-            "the backbone gives embeddings of shape {found:?}, not {:?}; run gtsrb-backbone again",
-            [shape[0], dims]
-        )));
-    }
-    let embeddings = values[..batch.items.len() * dims].to_vec();
-    Ok(Batch { items: batch.items, embeddings })
 }
 
 /// Hands batches on in the order of their numbers; those that are early wait.

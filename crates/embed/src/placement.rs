@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use stage::{Error, Result};
 
-use crate::{Input, Model, Provider};
+use crate::model::Compute;
+use crate::{Input, Kernels, Model, Provider};
 
 /// Operators whose work decides the speed, before and after the runtime's fusions.
 const HEAVY: [&str; 6] = ["Conv", "Gemm", "MatMul", "Attention", "LSTM", "Einsum"];
@@ -20,11 +21,17 @@ pub struct Placement(pub BTreeMap<String, BTreeMap<String, u32>>);
 /// # Errors
 /// As [`Model::load`]; [`Unavailable`](stage::Fault::Unavailable) when `provider` is CUDA and
 /// a convolution or matrix product ran elsewhere.
-pub fn placement(onnx: &[u8], provider: Provider, shape: &[usize]) -> Result<Placement> {
+pub fn placement(
+    onnx: &[u8],
+    provider: Provider,
+    kernels: Kernels,
+    shape: &[usize],
+) -> Result<Placement> {
     let folder = tempfile::tempdir()
         .map_err(|e| Error::create(format!("no temporary folder for a profile: {e}")))?;
     let prefix = folder.path().join("profile");
-    let mut model = Model::load_with(onnx, provider, |o| Ok(o.with_profiling(&prefix)?))?;
+    let compute = Compute { provider, kernels, graph: false };
+    let mut model = Model::load_with(onnx, compute, |o| Ok(o.with_profiling(&prefix)?))?;
     let zeros = vec![0; shape.iter().product()];
     model.run(Input::U8 { shape, data: &zeros })?;
     let file = model

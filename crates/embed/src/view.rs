@@ -7,7 +7,7 @@ use artifact::embeddings::Storage;
 use serde::{Deserialize, Serialize};
 use stage::{Error, Result};
 
-use crate::Framing;
+use crate::{Framing, Kernels};
 
 /// Which part of a picture the backbone sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,17 @@ pub enum Provider {
     Cpu,
     /// An NVIDIA GPU.
     Cuda,
+}
+
+impl Provider {
+    /// Images of an inference where nobody says otherwise: enough to keep it busy.
+    #[must_use]
+    pub fn batch(self) -> usize {
+        match self {
+            Self::Cpu => 8,
+            Self::Cuda => 256,
+        }
+    }
 }
 
 impl Display for Provider {
@@ -61,10 +72,18 @@ pub struct View {
     pub storage: Storage,
     /// ONNX Runtime's version.
     pub runtime: String,
-    /// Where it computes.
+    /// Where it computes. Which processor or GPU that is stays out: machines differ in the last
+    /// digits only, and embeddings that are carried to another one shall be found there.
     pub provider: Provider,
+    /// What a GPU may do to be faster; absent where it does nothing of the kind.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub kernels: Kernels,
     /// Version of decoding, cropping and resizing in this crate.
     pub preprocessing: u32,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl View {
@@ -117,6 +136,7 @@ mod tests {
             storage: Storage::F16,
             runtime: "1.31".into(),
             provider: Provider::Cpu,
+            kernels: Kernels::default(),
             preprocessing: View::PREPROCESSING,
         }
     }
@@ -134,9 +154,12 @@ mod tests {
             View { storage: Storage::F32, ..view() },
             View { runtime: "1.30".into(), ..view() },
             View { provider: Provider::Cuda, ..view() },
+            View { kernels: Kernels { tf32: true, nhwc: false }, ..view() },
+            View { kernels: Kernels { tf32: false, nhwc: true }, ..view() },
             View { preprocessing: 2, ..view() },
         ];
-        assert_eq!(others.len(), base.parameters().as_object().unwrap().len());
+        // Two are of `kernels`, which the base does without.
+        assert_eq!(others.len(), base.parameters().as_object().unwrap().len() + 2);
         for other in others {
             assert_ne!(other.hash(), base.hash(), "{other:?}");
         }

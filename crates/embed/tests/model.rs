@@ -7,7 +7,7 @@
     reason = "a test's helpers"
 )]
 
-use embed::{Device, Input, Model, Port, Provider, Runtime, placement};
+use embed::{Device, Input, Kernels, Model, Port, Provider, Runtime, placement};
 use stage::Fault;
 
 /// 16 pixels to 64 numbers; see `tests/oracles/tiny_backbone.py`.
@@ -104,7 +104,7 @@ fn the_placement_of_nodes_is_what_ran() {
     if !runtime() {
         return;
     }
-    let nodes = placement(TINY, Provider::Cpu, &[2, 16, 16, 3]).unwrap();
+    let nodes = placement(TINY, Provider::Cpu, Kernels::default(), &[2, 16, 16, 3]).unwrap();
     assert_eq!(nodes.0.keys().collect::<Vec<_>>(), ["CPUExecutionProvider"]);
     let operators = &nodes.0["CPUExecutionProvider"];
     assert!(operators.keys().any(|operator| operator.contains("Conv")), "{operators:?}");
@@ -115,13 +115,14 @@ fn cuda_is_never_taken_in_silence() {
     if !runtime() {
         return;
     }
+    let choose = |device: Device| device.choose(TINY, Kernels::default(), &[2, 16, 16, 3]);
     // On a machine with a GPU and its library there is nothing to refuse.
-    if let Err(error) = Device::Cuda.choose(TINY) {
+    if let Err(error) = choose(Device::Cuda) {
         assert_eq!(error.fault(), Fault::Unavailable);
-        assert_eq!(Device::Auto.choose(TINY).unwrap(), Provider::Cpu);
+        assert_eq!(choose(Device::Auto).unwrap(), Provider::Cpu);
         let error = Model::load(TINY, Provider::Cuda).err().unwrap();
         assert_eq!(error.fault(), Fault::Unavailable, "{error}");
         assert!(error.to_string().contains("--device cpu"), "{error}");
     }
-    assert_eq!(Device::Cpu.choose(TINY).unwrap(), Provider::Cpu);
+    assert_eq!(choose(Device::Cpu).unwrap(), Provider::Cpu);
 }

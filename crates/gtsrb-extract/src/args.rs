@@ -1,7 +1,7 @@
 //! The command line and the settings of `[extract]`.
 
 use artifact::embeddings::Storage;
-use embed::{Crop, Device};
+use embed::{Crop, Device, Kernels, Provider};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use stage::{Common, Error, Result};
@@ -66,10 +66,22 @@ pub struct Flags {
     #[arg(long, value_name = "auto|cpu|cuda", value_parser = named::<Device>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<Device>,
-    /// Images of an inference
+    /// Images of an inference; by default 8 on the processor and 256 on a GPU
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     batch: Option<usize>,
+    /// On a GPU: round the inputs of convolutions to TF32, faster and less exact
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tf32: Option<bool>,
+    /// On a GPU: keep channels last in memory
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nhwc: Option<bool>,
+    /// On a GPU: record the kernels once and replay them
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cuda_graph: Option<bool>,
 }
 
 /// A value by the name that it has in the pipeline's file.
@@ -89,14 +101,30 @@ pub struct Settings {
     pub storage: Storage,
     /// Where to compute.
     pub device: Device,
-    /// Images of an inference, 1 to 1024. Part of the view, although no bit depends on it on
-    /// the processor: on a GPU the choice of algorithms does.
-    pub batch: usize,
+    /// Images of an inference, 1 to 1024; by default what keeps the device busy. Part of the
+    /// view, although no bit depends on it on the processor: on a GPU the choice of algorithms
+    /// does.
+    pub batch: Option<usize>,
+    /// May a GPU round the inputs of convolutions to TF32?
+    pub tf32: bool,
+    /// Shall a GPU keep channels last in memory?
+    pub nhwc: bool,
+    /// Shall a GPU record its kernels once and replay them? Changes no bit.
+    pub cuda_graph: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { crop: Crop::Roi, margin: 0.0, storage: Storage::F16, device: Device::Auto, batch: 8 }
+        Self {
+            crop: Crop::Roi,
+            margin: 0.0,
+            storage: Storage::F16,
+            device: Device::Auto,
+            batch: None,
+            tf32: false,
+            nhwc: false,
+            cuda_graph: false,
+        }
     }
 }
 
@@ -113,12 +141,23 @@ impl Settings {
                 settings.margin
             )));
         }
-        if !(1..=1024).contains(&settings.batch) {
+        if let Some(batch) = settings.batch.filter(|batch| !(1..=1024).contains(batch)) {
             return Err(Error::config(format!(
-                "[extract] batch = {}: must be between 1 and 1024",
-                settings.batch
+                "[extract] batch = {batch}: must be between 1 and 1024"
             )));
         }
         Ok(settings)
+    }
+
+    /// Images of an inference on `provider`.
+    #[must_use]
+    pub fn batch(&self, provider: Provider) -> usize {
+        self.batch.unwrap_or(provider.batch())
+    }
+
+    /// What a GPU may do.
+    #[must_use]
+    pub fn kernels(&self) -> Kernels {
+        Kernels { tf32: self.tf32, nhwc: self.nhwc }
     }
 }

@@ -19,7 +19,7 @@ use std::time::Instant;
 use artifact::embeddings::{Cache, Embedded, Key, key, write_index};
 use artifact::images::{Image, ImageSet, Split};
 use artifact::{Manifest, Output, Staged, Work};
-use embed::{Runtime, View};
+use embed::{Kernels, Provider, Runtime, View};
 use serde_json::json;
 use stage::{Outcome, Progress, Result};
 
@@ -73,7 +73,9 @@ fn extract(args: &Args, settings: &Settings) -> Result<Outcome<Summary>> {
     if !missing.is_empty() {
         let writer = writer?;
         cache.remove_damaged(&writer)?;
-        let pipeline = Pipeline::open(&backbone, &view, args.common.threads())?;
+        let pipeline =
+            Pipeline::open(&backbone, &view, args.common.threads(), settings.cuda_graph)?;
+        summary.gpu = pipeline.gpu().cloned();
         let collector = Collector::new(&mut cache, &writer, view.storage, backbone.dims);
         summary.images_per_second = compute(pipeline, collector, &images, missing)?;
     }
@@ -126,26 +128,35 @@ fn commit(
     });
     let staged = staged.into_iter().collect::<Result<Vec<_>>>()?;
     // Hits and misses are of this attempt, not of the artifact: they stay out of it.
-    let facts = BTreeMap::from([
+    let mut facts = BTreeMap::from([
         ("view".to_owned(), json!(summary.view)),
         ("dims".to_owned(), json!(summary.dims)),
         ("classes".to_owned(), json!(images.classes())),
     ]);
+    if let Some(gpu) = &summary.gpu {
+        facts.insert("gpu".to_owned(), json!(gpu));
+    }
     output.commit(work, staged, BTreeMap::new(), facts)
 }
 
 /// What the settings, the backbone and the library make of it.
 fn view_of(settings: &Settings, backbone: &Backbone) -> Result<View> {
+    let on_gpu = [settings.batch(Provider::Cuda), backbone.size, backbone.size, 3];
+    let provider = settings.device.choose(&backbone.onnx, settings.kernels(), &on_gpu)?;
     Ok(View {
         backbone: backbone.hash,
         size: backbone.size,
         crop: settings.crop,
         margin: settings.margin,
         filter: View::BILINEAR.to_owned(),
-        batch: settings.batch,
+        batch: settings.batch(provider),
         storage: settings.storage,
         runtime: Runtime::load()?.version().to_owned(),
-        provider: settings.device.choose(&backbone.onnx)?,
+        provider,
+        kernels: match provider {
+            Provider::Cpu => Kernels::default(),
+            Provider::Cuda => settings.kernels(),
+        },
         preprocessing: View::PREPROCESSING,
     })
 }

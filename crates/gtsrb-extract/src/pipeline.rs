@@ -2,7 +2,7 @@
 
 use artifact::embeddings::{Key, Storage, key};
 use artifact::images::Image;
-use embed::View;
+use embed::{Gpu, View};
 use half::f16;
 use stage::{Error, Result};
 
@@ -28,10 +28,15 @@ impl Pipeline {
     ///
     /// # Errors
     /// As [`embed::Pipeline::open`].
-    pub fn open(backbone: &Backbone, view: &View, threads: usize) -> Result<Self> {
+    pub fn open(backbone: &Backbone, view: &View, threads: usize, graph: bool) -> Result<Self> {
         let dims = backbone.dims;
-        let backbone = embed::Pipeline::open(&backbone.onnx, dims, view, threads)?;
+        let backbone = embed::Pipeline::open(&backbone.onnx, dims, view, threads, graph)?;
         Ok(Self { backbone, dims, storage: view.storage })
+    }
+
+    /// The GPU that computes, if one does.
+    pub fn gpu(&self) -> Option<&Gpu> {
+        self.backbone.gpu()
     }
 
     /// Computes the embeddings of `images` and hands them to `collect`, batch by batch in

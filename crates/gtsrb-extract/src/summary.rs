@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 
 use artifact::Hash;
-use embed::View;
+use embed::{Gpu, View};
 use serde::Serialize;
 
 /// The result of a run, of whichever kind.
@@ -33,6 +33,9 @@ pub struct Extracted {
     pub view: Hash,
     /// Where was computed: `cpu` or `cuda`.
     pub device: String,
+    /// The GPU that computed, if one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<Gpu>,
     /// ONNX Runtime's version.
     pub runtime: String,
     /// Computed embeddings a second, 0 where nothing was computed.
@@ -50,6 +53,7 @@ impl Extracted {
             dims,
             view: view.hash(),
             device: view.provider.to_string(),
+            gpu: None,
             runtime: view.runtime.clone(),
             images_per_second: 0.0,
         }

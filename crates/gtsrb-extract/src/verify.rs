@@ -39,7 +39,7 @@ pub fn verify(args: &Args, rows: usize, seed: u64) -> Result<Outcome<Summary>> {
     let wanted: HashSet<Key> = keys.iter().copied().collect();
     let drawn = crate::wanted_images(&images, wanted);
     let mut comparison = Comparison::default();
-    Pipeline::open(&backbone, &view, args.common.threads())?.run(drawn, |batch| {
+    Pipeline::open(&backbone, &view, args.common.threads(), false)?.run(drawn, |batch| {
         for (key, values) in batch.keys.iter().zip(batch.values.chunks_exact(backbone.dims)) {
             let stored = stored.row(places[key]);
             comparison.add(&paths[key], values, stored.iter().copied(), view.storage);
@@ -59,7 +59,8 @@ fn backbone_of(run: &Path, view: &View) -> Result<Backbone> {
         )));
     }
     if view.provider == Provider::Cuda {
-        Device::Cuda.choose(&backbone.onnx)?;
+        let shape = [view.batch, view.size, view.size, 3];
+        Device::Cuda.choose(&backbone.onnx, view.kernels, &shape)?;
     }
     let runtime = Runtime::load()?.version();
     if runtime != view.runtime {

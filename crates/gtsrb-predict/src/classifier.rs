@@ -79,11 +79,16 @@ impl Classifier {
                 self.view.runtime
             );
         }
-        let provider = match self.view.provider {
-            Provider::Cpu => Provider::Cpu,
-            Provider::Cuda => Device::Auto.choose(&self.onnx)?,
-        };
-        Pipeline::open(&self.onnx, self.dims(), &View { provider, ..self.view.clone() }, threads)
+        let mut view = self.view.clone();
+        if view.provider == Provider::Cuda {
+            let shape = [view.batch, view.size, view.size, 3];
+            view.provider = Device::Auto.choose(&self.onnx, view.kernels, &shape)?;
+            // A GPU's batch is large, and every batch is computed whole.
+            if view.provider == Provider::Cpu {
+                view.batch = view.batch.min(Provider::Cpu.batch());
+            }
+        }
+        Pipeline::open(&self.onnx, self.dims(), &view, threads, false)
     }
 
     /// Probabilities `[pictures, classes]` from `embeddings`, `[pictures, dims]`, which are

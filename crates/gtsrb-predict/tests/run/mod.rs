@@ -40,6 +40,7 @@ impl Run {
             storage: Storage::F16,
             runtime: "1".into(),
             provider: Provider::Cpu,
+            kernels: embed::Kernels::default(),
             preprocessing: View::PREPROCESSING,
         };
         run.commit("backbone", "gtsrb-backbone", json!({}), |output| {

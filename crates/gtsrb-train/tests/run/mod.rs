@@ -78,6 +78,7 @@ impl Run {
             storage: Storage::F32,
             runtime: "1".into(),
             provider: Provider::Cpu,
+            kernels: embed::Kernels::default(),
             preprocessing: View::PREPROCESSING,
         };
         let keys: Vec<_> = images.iter().map(key).collect();
