@@ -1,11 +1,13 @@
-//! A trained head at rest: `head.safetensors` with `weights` `[classes, dims]`, `bias`
-//! `[classes]` and `temperature` `[1]`, all f32, and metadata.
+//! A trained head at rest: `head.safetensors` with `weights` `[classes, inputs]`, `bias`
+//! `[classes]` and `temperature` `[1]`, all f32, and metadata. A head with hidden layers has
+//! besides `hidden.0.weights` `[units, dims]` and `hidden.0.bias` `[units]`, then `hidden.1…`.
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use ndarray::{Array1, Array2};
+use ndarray::Array2;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use softmax::{Model, Network};
 use stage::{Error, Result};
 
 use crate::Hash;
@@ -14,13 +16,11 @@ use crate::table::damaged;
 /// The stage that writes heads, for messages.
 const STAGE: &str = "gtsrb-train";
 
-/// A linear head: logits = W x + b, probabilities = softmax(logits / temperature).
+/// A head: embeddings to logits, probabilities = softmax(logits / temperature).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Head {
-    /// W, shape `[classes, dims]`; takes embeddings as they are, without standardisation.
-    pub weights: Array2<f32>,
-    /// b, shape `[classes]`.
-    pub bias: Array1<f32>,
+    /// Takes embeddings as they are, without standardisation.
+    pub network: Network,
     /// Divides the logits so that probabilities are calibrated.
     pub temperature: f32,
     /// Class names; a label is an index here.
@@ -38,17 +38,23 @@ fn bytes_of<'a>(values: impl IntoIterator<Item = &'a f32>) -> Vec<u8> {
 impl Head {
     /// The file's bytes.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let (classes, dims) = self.weights.dim();
-        let weights = bytes_of(&self.weights);
-        let bias = bytes_of(&self.bias);
-        let temperature = self.temperature.to_le_bytes();
         let internal = |e| Error::internal(format!("cannot write a head: {e}"));
-        let tensor = |shape, bytes| TensorView::new(Dtype::F32, shape, bytes).map_err(internal);
-        let tensors = [
-            ("weights", tensor(vec![classes, dims], &weights)?),
-            ("bias", tensor(vec![classes], &bias)?),
-            ("temperature", tensor(vec![1], &temperature)?),
-        ];
+        let layers = self.network.layers();
+        let mut parts =
+            vec![("temperature".to_owned(), vec![1], self.temperature.to_le_bytes().into())];
+        for (index, layer) in layers.iter().enumerate() {
+            let prefix = prefix(index, layers.len());
+            let (outputs, inputs) = layer.weights.dim();
+            let weights = bytes_of(&layer.weights);
+            parts.push((format!("{prefix}weights"), vec![outputs, inputs], weights));
+            parts.push((format!("{prefix}bias"), vec![outputs], bytes_of(&layer.bias)));
+        }
+        let tensors: Vec<(&String, TensorView<'_>)> = parts
+            .iter()
+            .map(|(name, shape, bytes)| {
+                Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(internal)?))
+            })
+            .collect::<Result<_>>()?;
         // One entry: the library writes several in the random order of a hash map.
         let about = serde_json::json!({
             "classes": self.classes, "view": self.view, "training": self.training,
@@ -74,29 +80,53 @@ impl Head {
             .ok_or("no metadata")
             .map_err(|e| text(&e))
             .and_then(|m| serde_json::from_str(m).map_err(|e| text(&e)))?;
-        let (shape, weights) = floats(&file, "weights")?;
-        let [classes, dims] = shape[..] else {
-            return Err("weights are not a matrix".into());
-        };
-        let (_, bias) = floats(&file, "bias")?;
+        let network = network(&file)?;
         let (_, temperature) = floats(&file, "temperature")?;
-        if bias.len() != classes || about.classes.len() != classes || temperature.len() != 1 {
+        let classes = network.classes();
+        if about.classes.len() != classes || temperature.len() != 1 {
             return Err(format!(
-                "{classes} rows of weights, {} biases, {} class names, {} temperatures",
-                bias.len(),
+                "{classes} logits, {} class names, {} temperatures",
                 about.classes.len(),
                 temperature.len()
             ));
         }
         Ok(Self {
-            weights: Array2::from_shape_vec((classes, dims), weights).map_err(|e| text(&e))?,
-            bias: bias.into(),
+            network,
             temperature: temperature[0],
             classes: about.classes,
             view: about.view,
             training: about.training,
         })
     }
+}
+
+/// What the names of layer `index` of `layers` start with; those of the last have nothing, as
+/// those of a linear head.
+fn prefix(index: usize, layers: usize) -> String {
+    if index + 1 == layers { String::new() } else { format!("hidden.{index}.") }
+}
+
+/// The layers of a file: the hidden ones that there are, then the last.
+fn network(file: &SafeTensors) -> std::result::Result<Network, String> {
+    let is_there = |index: &usize| file.tensor(&format!("hidden.{index}.weights")).is_ok();
+    let layers = 1 + (0..file.len()).take_while(is_there).count();
+    let tensors = file.len();
+    if tensors != 2 * layers + 1 {
+        return Err(format!("{tensors} tensors, where {layers} layers have {}", 2 * layers + 1));
+    }
+    let layers: std::result::Result<_, String> =
+        (0..layers).map(|index| layer(file, &prefix(index, layers))).collect();
+    Network::new(layers?).map_err(|e| e.to_string())
+}
+
+fn layer(file: &SafeTensors, prefix: &str) -> std::result::Result<Model, String> {
+    let (shape, weights) = floats(file, &format!("{prefix}weights"))?;
+    let [outputs, inputs] = shape[..] else {
+        return Err(format!("{prefix}weights are not a matrix"));
+    };
+    let (_, bias) = floats(file, &format!("{prefix}bias"))?;
+    let weights = Array2::from_shape_vec((outputs, inputs), weights).map_err(|e| e.to_string())?;
+    Ok(Model { weights, bias: bias.into() })
 }
 
 #[derive(serde::Deserialize)]
@@ -125,10 +155,13 @@ mod tests {
     use super::*;
     use ndarray::array;
 
+    fn last() -> Model {
+        Model { weights: array![[1.0, 2.0, 3.0], [-1.0, 0.5, 0.0]], bias: array![0.1, -0.1] }
+    }
+
     fn head() -> Head {
         Head {
-            weights: array![[1.0, 2.0, 3.0], [-1.0, 0.5, 0.0]],
-            bias: array![0.1, -0.1],
+            network: last().into(),
             temperature: 1.5,
             classes: vec!["a".into(), "b".into()],
             view: Hash::of(b"v"),
@@ -136,11 +169,21 @@ mod tests {
         }
     }
 
+    fn deep() -> Head {
+        let hidden = |inputs| Model {
+            weights: Array2::from_shape_fn((3, inputs), |(row, column)| (row + 2 * column) as f32),
+            bias: array![0.5, -0.5, 0.0],
+        };
+        Head { network: Network::new(vec![hidden(5), hidden(3), last()]).unwrap(), ..head() }
+    }
+
     #[test]
     fn round_trip() {
-        let bytes = head().to_bytes().unwrap();
-        assert_eq!(Head::from_bytes(&bytes).unwrap(), head());
-        assert_eq!(bytes, head().to_bytes().unwrap());
+        for head in [head(), deep()] {
+            let bytes = head.to_bytes().unwrap();
+            assert_eq!(Head::from_bytes(&bytes).unwrap(), head);
+            assert_eq!(bytes, head.to_bytes().unwrap());
+        }
     }
 
     #[test]
@@ -152,8 +195,19 @@ mod tests {
         let mut odd = head();
         odd.classes.pop();
         assert!(Head::from_bytes(&odd.to_bytes().unwrap()).is_err());
-        odd = head();
-        odd.weights[[0, 0]] = f32::NAN;
+        let mut layer = last();
+        layer.weights[[0, 0]] = f32::NAN;
+        odd = Head { network: layer.into(), ..head() };
         assert!(Head::from_bytes(&odd.to_bytes().unwrap()).unwrap_err().contains("NaN"));
+    }
+
+    #[test]
+    fn a_file_without_one_of_its_layers_is_refused() {
+        let bytes = deep().to_bytes().unwrap();
+        let at = bytes.windows(16).position(|w| w == b"hidden.0.weights").unwrap();
+        let mut renamed = bytes;
+        renamed[at] = b'H';
+        let error = Head::from_bytes(&renamed).unwrap_err();
+        assert!(error.contains("7 tensors"), "{error}");
     }
 }

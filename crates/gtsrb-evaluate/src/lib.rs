@@ -17,7 +17,7 @@ mod words;
 use std::collections::BTreeMap;
 
 use artifact::Output;
-use softmax::{Model, probabilities};
+use softmax::probabilities;
 use stage::{Outcome, Result};
 
 use crate::gallery::gallery;
@@ -46,8 +46,7 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
     let head = sources.head()?;
     let training = sources.training()?;
     let (rows, labels) = sources.test_rows()?;
-    let model = Model { weights: head.weights, bias: head.bias };
-    let logits = model.logits(sources.embeddings(&rows)?.view());
+    let logits = head.network.logits(sources.embeddings(&rows)?.view());
     let probabilities = probabilities(logits, head.temperature);
     let scored = score_all(&labels, &probabilities);
     let metrics = measure(&scored, &head.classes);

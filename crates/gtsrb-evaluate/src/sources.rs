@@ -106,8 +106,9 @@ impl Sources {
         if head.view != view {
             return Err(unfit("view", &head.view, &view));
         }
-        if head.weights.ncols() != dims {
-            return Err(unfit("dimensions", &head.weights.ncols(), &dims));
+        let its = head.network.features();
+        if its != dims {
+            return Err(unfit("dimensions", &its, &dims));
         }
         if head.classes != self.images.classes() {
             return Err(unfit(

@@ -9,7 +9,7 @@ use artifact::{Hash, Manifest};
 use embed::{Device, Pipeline, Provider, Runtime, View};
 use half::f16;
 use ndarray::Array2;
-use softmax::{Model, probabilities};
+use softmax::probabilities;
 use stage::{Error, Result};
 
 const BACKBONE: (&str, &str) = ("gtsrb-backbone", "backbone.onnx");
@@ -19,9 +19,7 @@ const TRAIN: &str = "gtsrb-train";
 pub struct Classifier {
     onnx: Vec<u8>,
     view: View,
-    model: Model,
-    temperature: f32,
-    classes: Vec<String>,
+    head: Head,
 }
 
 impl Classifier {
@@ -49,23 +47,17 @@ impl Classifier {
                 run.join("embeddings").display()
             )));
         }
-        Ok(Self {
-            onnx: backbone(run, &view)?,
-            view,
-            model: Model { weights: head.weights, bias: head.bias },
-            temperature: head.temperature,
-            classes: head.classes,
-        })
+        Ok(Self { onnx: backbone(run, &view)?, view, head })
     }
 
     /// Class names; a label is an index here.
     pub fn classes(&self) -> &[String] {
-        &self.classes
+        &self.head.classes
     }
 
     /// Numbers in an embedding.
     pub fn dims(&self) -> usize {
-        self.model.weights.ncols()
+        self.head.network.features()
     }
 
     /// The backbone, ready to run where the embeddings were computed; on the processor, with a
@@ -102,7 +94,7 @@ impl Classifier {
         let shape = (embeddings.len() / self.dims(), self.dims());
         let embeddings = Array2::from_shape_vec(shape, embeddings)
             .map_err(|e| Error::internal(format!("a batch of embeddings: {e}")))?;
-        Ok(probabilities(self.model.logits(embeddings.view()), self.temperature))
+        Ok(probabilities(self.head.network.logits(embeddings.view()), self.head.temperature))
     }
 }
 

@@ -1,7 +1,8 @@
 //! The files of a head.
 
 use artifact::head::Head;
-use onnx_graph::{ModelProto, classifier};
+use onnx_graph::ModelProto;
+use onnx_graph::classifier::{self, Layer};
 use serde_json::json;
 use stage::{Error, Result};
 
@@ -23,18 +24,24 @@ impl Files {
     /// # Errors
     /// [`Internal`](stage::Fault::Internal) if the graphs can't be built.
     pub fn new(inputs: &Inputs, backbone: &ModelProto, head: &Head) -> Result<Self> {
-        let weights = head.weights.as_standard_layout();
-        let linear = classifier::Head {
-            weights: weights.as_slice().unwrap_or_default(),
-            bias: head.bias.as_slice().unwrap_or_default(),
-            temperature: head.temperature,
-        };
+        let layers = head.network.layers();
+        let weights: Vec<_> =
+            layers.iter().map(|layer| layer.weights.as_standard_layout()).collect();
+        let layers: Vec<_> = layers
+            .iter()
+            .zip(&weights)
+            .map(|(layer, weights)| Layer {
+                weights: weights.as_slice().unwrap_or_default(),
+                bias: layer.bias.as_slice().unwrap_or_default(),
+            })
+            .collect();
+        let layers = classifier::Head { layers: &layers, temperature: head.temperature };
         let metadata = metadata(inputs, head);
         let metadata: Vec<(&str, &str)> =
             metadata.iter().map(|(key, value)| (*key, value.as_str())).collect();
         let failed = |e| Error::internal(format!("cannot build the classifier: {e}"));
-        let head_model = classifier::head_model(&linear, &metadata).map_err(failed)?;
-        let whole = classifier::classifier_model(backbone, &linear, &metadata).map_err(failed)?;
+        let head_model = classifier::head_model(&layers, &metadata).map_err(failed)?;
+        let whole = classifier::classifier_model(backbone, &layers, &metadata).map_err(failed)?;
         Ok(Self {
             safetensors: head.to_bytes()?,
             head: onnx_graph::write(&head_model),

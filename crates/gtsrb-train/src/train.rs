@@ -75,8 +75,7 @@ pub fn train(inputs: &Inputs, settings: &Settings) -> Result<Trained> {
     let model = standardization.fold(&refit.model);
     Ok(Trained {
         head: Head {
-            weights: model.weights,
-            bias: model.bias,
+            network: model.into(),
             temperature: search.calibration().0 as f32,
             classes: inputs.classes.clone(),
             view: inputs.view_hash,

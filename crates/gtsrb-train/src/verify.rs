@@ -34,12 +34,12 @@ const BATCH: usize = 8;
 /// [`Internal`](stage::Fault::Internal) if a logit or a probability is further off than the
 /// tolerances, or a label differs although the two best logits are further apart.
 pub fn verify(inputs: &Inputs, files: &Files, head: &Head, probe: &Probe) -> Result<()> {
-    let expected = probe.embeddings.dot(&head.weights.t()) + &head.bias;
+    let expected = head.network.logits(probe.embeddings.view());
     let check = |file, scores: &Scores, tolerance| {
         scores.check_probabilities(head.temperature, file)?;
         compare(file, &scores.logits, &expected, tolerance, probe)
     };
-    let classes = head.bias.len();
+    let classes = head.classes.len();
     let of_head = check("head.onnx", &run_head(files, probe, classes)?, HEAD_TOLERANCE)?;
     let scores = run_classifier(inputs, files, probe, classes)?;
     let of_classifier = check("classifier.onnx", &scores, CLASSIFIER_TOLERANCE)?;

@@ -29,7 +29,7 @@ fn a_run_is_trained_recorded_and_then_up_to_date() {
     assert!(json["summary"]["validation_accuracy"].as_f64().unwrap() > 0.9);
 
     let head = Head::read(&run.dir().join("model/head.safetensors")).unwrap();
-    assert_eq!(head.weights.dim(), (3, run::DIMS));
+    assert_eq!((head.network.classes(), head.network.features()), (3, run::DIMS));
     assert!(head.temperature > 0.0);
 
     let training: Value = serde_json::from_slice(&run.model("training.json")).unwrap();

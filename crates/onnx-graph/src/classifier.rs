@@ -1,4 +1,4 @@
-//! The two files that a trained linear head becomes.
+//! The two files that a trained head becomes.
 
 use crate::proto::{ModelProto, TensorProto};
 use crate::shapes::declared;
@@ -7,13 +7,21 @@ use crate::{Builder, Element, Error, Result, Size, attribute, graph, resize, set
 /// The operator set of a head on its own.
 const OPSET: i64 = 18;
 
-/// A linear head: logits = W x + b, probabilities = softmax(logits / temperature).
+/// A linear layer: W x + b.
+#[derive(Clone, Copy, Debug)]
+pub struct Layer<'a> {
+    /// W, `[outputs, inputs]`, row by row.
+    pub weights: &'a [f32],
+    /// b, `[outputs]`.
+    pub bias: &'a [f32],
+}
+
+/// A head: linear layers with max(0, ·) between them give logits; probabilities =
+/// softmax(logits / temperature).
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
-    /// W, `[classes, dims]`, row by row.
-    pub weights: &'a [f32],
-    /// b, `[classes]`.
-    pub bias: &'a [f32],
+    /// At least one; the first takes the embedding, the last gives the logits.
+    pub layers: &'a [Layer<'a>],
     /// Divides the logits before the softmax; positive.
     pub temperature: f32,
 }
@@ -21,8 +29,7 @@ pub struct Head<'a> {
 /// `head.onnx`: `embedding` float32 `[n, dims]` → `logits` and `probabilities`, float32
 /// `[n, classes]`. An error if the head's lengths don't fit each other.
 pub fn head_model(head: &Head, metadata: &[(&str, &str)]) -> Result<ModelProto> {
-    let classes = head.bias.len().max(1);
-    let dims = head.weights.len() / classes;
+    let dims = head.layers.first().map_or(0, |l| l.weights.len() / l.bias.len().max(1));
     let mut b = Builder::new("head", OPSET);
     b.input("embedding", Element::F32, &[Size::Open("n"), Size::Fixed(dims)]);
     append(&mut b, head, "embedding", dims)?;
@@ -74,21 +81,22 @@ fn sizes(backbone: &ModelProto) -> Result<(usize, usize)> {
 
 /// Adds the head behind `embedding` with its two outputs; returns the logits' name.
 fn append(b: &mut Builder, head: &Head, embedding: &str, dims: usize) -> Result<String> {
-    let classes = head.bias.len();
-    if classes == 0 || dims == 0 || head.weights.len() != classes * dims {
-        return Err(Error::Mismatch(format!(
-            "a head with {} weights and {classes} biases doesn't fit embeddings of {dims} numbers",
-            head.weights.len()
-        )));
-    }
     if !(head.temperature.is_finite() && head.temperature > 0.0) {
         let message = format!("the temperature must be positive, it is {}", head.temperature);
         return Err(Error::Mismatch(message));
     }
-    let weights = b.initializer("head_weights", TensorProto::f32(&[classes, dims], head.weights));
-    let bias = b.initializer("head_bias", TensorProto::f32(&[classes], head.bias));
-    let gemm = vec![attribute::int("transB", 1)];
-    let logits = b.node("Gemm", &[embedding, &weights, &bias], "logits", gemm);
+    let Some((last, hidden)) = head.layers.split_last() else {
+        return Err(Error::Mismatch("a head without layers".into()));
+    };
+    let (mut values, mut inputs) = (embedding.to_owned(), dims);
+    for (index, layer) in hidden.iter().enumerate() {
+        let prefix = format!("head_hidden{index}");
+        values = linear(b, layer, (&values, inputs), (&prefix, &format!("{prefix}_sums")))?;
+        values = b.node("Relu", &[&values], &prefix, vec![]);
+        inputs = layer.bias.len();
+    }
+    let logits = linear(b, last, (&values, inputs), ("head", "logits"))?;
+    let classes = last.bias.len();
     let shape = [Size::Open("n"), Size::Fixed(classes)];
     b.output(&logits, "logits", Element::F32, &shape);
     let temperature = TensorProto::f32(&[], &[head.temperature]);
@@ -98,6 +106,30 @@ fn append(b: &mut Builder, head: &Head, embedding: &str, dims: usize) -> Result<
     let probabilities = b.node("Softmax", &[&scaled], "probabilities", softmax);
     b.output(&probabilities, "probabilities", Element::F32, &shape);
     Ok("logits".into())
+}
+
+/// Adds one layer behind `tensor`, which holds `inputs` numbers a row; returns its output's
+/// name. The names are those of the layer's constants, to which an end is added, and of its
+/// output.
+fn linear(
+    b: &mut Builder,
+    layer: &Layer,
+    (tensor, inputs): (&str, usize),
+    (prefix, output): (&str, &str),
+) -> Result<String> {
+    let outputs = layer.bias.len();
+    if outputs == 0 || inputs == 0 || layer.weights.len() != outputs * inputs {
+        return Err(Error::Mismatch(format!(
+            "a layer with {} weights and {outputs} biases doesn't fit rows of {inputs} numbers",
+            layer.weights.len()
+        )));
+    }
+    let weights = TensorProto::f32(&[outputs, inputs], layer.weights);
+    let weights = b.initializer(&format!("{prefix}_weights"), weights);
+    let bias = TensorProto::f32(&[outputs], layer.bias);
+    let bias = b.initializer(&format!("{prefix}_bias"), bias);
+    let gemm = vec![attribute::int("transB", 1)];
+    Ok(b.node("Gemm", &[tensor, &weights, &bias], output, gemm))
 }
 
 fn finish(b: Builder, metadata: &[(&str, &str)]) -> Result<ModelProto> {

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use onnx_graph::classifier::{Head, classifier_model, head_model};
+use onnx_graph::classifier::{Head, Layer, classifier_model, head_model};
 use onnx_graph::pool::{Part, pool};
 use onnx_graph::proto::{ModelProto, TensorProto};
 use onnx_graph::{Builder, Element, Size, attribute, metadata, resize, set_metadata, write};
@@ -36,10 +36,15 @@ fn backbone() -> ModelProto {
     model
 }
 
-fn numbers() -> (Vec<f32>, Vec<f32>) {
+/// Weights and biases that the oracle knows.
+fn numbers(outputs: usize, inputs: usize) -> (Vec<f32>, Vec<f32>) {
     let weights =
-        (0..CLASSES).flat_map(|c| (0..DIMS).map(move |d| (c as f32 + d as f32 / 7.0).sin()));
-    (weights.collect(), (0..CLASSES).map(|c| c as f32 / 10.0).collect())
+        (0..outputs).flat_map(|c| (0..inputs).map(move |d| (c as f32 + d as f32 / 7.0).sin()));
+    (weights.collect(), (0..outputs).map(|c| c as f32 / 10.0).collect())
+}
+
+fn layer((weights, bias): &(Vec<f32>, Vec<f32>)) -> Layer<'_> {
+    Layer { weights, bias }
 }
 
 /// Runs an oracle, if there is a Python for it.
@@ -58,17 +63,24 @@ fn oracle(script: &str, arguments: &[&Path], more: &[&str]) {
 
 #[test]
 fn classifier_and_head_equal_pillow_and_numpy() {
-    let (weights, bias) = numbers();
-    let head = Head { weights: &weights, bias: &bias, temperature: 2.0 };
-    let model = classifier_model(&backbone(), &head, &[("classes", "[]")]).unwrap();
+    for widths in [&[DIMS, CLASSES][..], &[DIMS, 7, 6, CLASSES]] {
+        let numbers: Vec<_> = widths.windows(2).map(|pair| numbers(pair[1], pair[0])).collect();
+        let layers: Vec<_> = numbers.iter().map(layer).collect();
+        check_with_oracle(&Head { layers: &layers, temperature: 2.0 }, widths);
+    }
+}
+
+fn check_with_oracle(head: &Head, widths: &[usize]) {
+    let model = classifier_model(&backbone(), head, &[("classes", "[]")]).unwrap();
     assert_eq!(metadata(&model, "backbone"), Some("cells"));
     assert_eq!(metadata(&model, "classes"), Some("[]"));
     let dir = tempfile::tempdir().unwrap();
     let (whole, alone) = (dir.path().join("classifier.onnx"), dir.path().join("head.onnx"));
     std::fs::write(&whole, write(&model)).unwrap();
-    std::fs::write(&alone, write(&head_model(&head, &[]).unwrap())).unwrap();
-    let sizes = [SIZE.to_string(), GRID.to_string()];
-    oracle("classifier_graph.py", &[&whole, &alone], &[&sizes[0], &sizes[1]]);
+    std::fs::write(&alone, write(&head_model(head, &[]).unwrap())).unwrap();
+    let numbers: Vec<_> = [SIZE, GRID].iter().chain(widths).map(usize::to_string).collect();
+    let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
+    oracle("classifier_graph.py", &[&whole, &alone], &numbers);
 }
 
 #[test]
@@ -89,11 +101,15 @@ fn resizing_equals_pillow_within_one_level() {
 
 #[test]
 fn heads_that_do_not_fit_are_refused() {
-    let (weights, bias) = numbers();
-    let head = Head { weights: &weights, bias: &bias, temperature: 1.0 };
-    let short = Head { weights: &weights[1..], ..head };
-    assert!(classifier_model(&backbone(), &short, &[]).is_err());
-    assert!(head_model(&Head { bias: &[], ..head }, &[]).is_err());
+    let (hidden, last) = (numbers(3, DIMS), numbers(CLASSES, 3));
+    let layers = [layer(&hidden), layer(&last)];
+    let head = Head { layers: &layers, temperature: 1.0 };
+    let short = Layer { weights: &hidden.0[1..], ..layers[0] };
+    for odd in [&[short, layers[1]][..], &layers[1..], &[layers[0], layers[0]], &[]] {
+        assert!(classifier_model(&backbone(), &Head { layers: odd, ..head }, &[]).is_err());
+    }
+    let empty = Layer { bias: &[], ..layers[0] };
+    assert!(head_model(&Head { layers: &[empty], ..head }, &[]).is_err());
     for temperature in [0.0, -1.0, f32::NAN, f32::INFINITY] {
         assert!(head_model(&Head { temperature, ..head }, &[]).is_err());
     }

@@ -70,4 +70,17 @@ pub enum Error {
         /// Share of each target that is spread over all classes.
         share: f32,
     },
+    /// Layers that don't follow each other.
+    #[error("layers of {} don't make a network", in_words(shapes))]
+    Layers {
+        /// Shape of each layer's weights and length of its bias.
+        shapes: Vec<((usize, usize), usize)>,
+    },
+}
+
+fn in_words(shapes: &[((usize, usize), usize)]) -> String {
+    let layer = |&((outputs, inputs), biases): &_| {
+        format!("[{outputs}, {inputs}] weights and {biases} biases")
+    };
+    shapes.iter().map(layer).collect::<Vec<String>>().join(", ")
 }

@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis};
 use crate::Samples;
 
 /// Rows whose logits are computed by one task.
-const BLOCK_ROWS: usize = 256;
+pub(crate) const BLOCK_ROWS: usize = 256;
 
 /// Weights and bias: logits = x Wᵀ + b.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,10 +44,13 @@ impl Model {
             .axis_chunks_iter_mut(Axis(0), BLOCK_ROWS)
             .into_par_iter()
             .zip(x.axis_chunks_iter(Axis(0), BLOCK_ROWS))
-            .for_each(|(mut logits, x)| {
-                logits.assign(&(x.dot(&self.weights.t()) + &self.bias));
-            });
+            .for_each(|(mut logits, x)| logits.assign(&self.forward(x)));
         logits
+    }
+
+    /// Logits of a few rows, by one thread.
+    pub(crate) fn forward(&self, x: ArrayView2<'_, f32>) -> Array2<f32> {
+        x.dot(&self.weights.t()) + &self.bias
     }
 
     /// Scores the model on `samples`.

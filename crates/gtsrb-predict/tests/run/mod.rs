@@ -14,6 +14,7 @@ use onnx_graph::proto::TensorProto;
 use onnx_graph::{Builder, Element, Size, attribute};
 use picture::Picture;
 use serde_json::{Value, json};
+use softmax::Model;
 
 const SIZE: usize = 4;
 const DIMS: usize = SIZE * SIZE * 3;
@@ -140,9 +141,10 @@ fn backbone() -> Vec<u8> {
 }
 
 fn head(view: Hash) -> Head {
+    let is_its = |(class, i): (usize, usize)| f32::from(u8::from(i % 3 == class));
+    let weights = Array2::from_shape_fn((3, DIMS), is_its);
     Head {
-        weights: Array2::from_shape_fn((3, DIMS), |(class, i)| f32::from(u8::from(i % 3 == class))),
-        bias: Array1::zeros(3),
+        network: Model { weights, bias: Array1::zeros(3) }.into(),
         temperature: 2.0,
         classes: CLASSES.map(str::to_owned).into(),
         view,
