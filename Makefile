@@ -58,7 +58,7 @@ sample: config build ## draw the sample pipeline's signs
 ingest: config source build $(if $(filter sample,$(PIPELINE)),sample) ## images to Parquet
 	@$(call STAGE,ingest) --source "$$DATA"
 
-backbone: config build setup ## weights to backbone.onnx
+backbone: config build setup ingest ## weights to backbone.onnx
 	@$(call STAGE,backbone)
 
 extract: ingest backbone ## images to cached embeddings

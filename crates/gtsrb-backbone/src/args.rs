@@ -15,6 +15,7 @@ use stage::{Common, Error, Result};
         gtsrb-backbone --config pipelines/gtsrb.toml --taps block4:6,block7:6\n  \
         gtsrb-backbone --run runs/mine --weights resnet18.onnx --size 224 \
         --taps /layer3/layer3.1/relu_1/Relu_output_0:4\n  \
+        gtsrb-backbone --config pipelines/gtsrb.toml --precision int8\n  \
         gtsrb-backbone describe resnet18.onnx\n\
         The first writes runs/gtsrb/backbone/backbone.onnx."
 )]
@@ -68,6 +69,10 @@ pub struct Flags {
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top: Option<bool>,
+    /// How the layers compute: f32, or int8, calibrated on training images [default: f32]
+    #[arg(long, value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
     /// Where an ONNX model wants the colours [default: as its input's shape says, else nchw]
     #[arg(long, value_enum)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,6 +90,16 @@ pub struct Flags {
     #[arg(long, value_name = "R,G,B", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub std: Option<Vec<f64>>,
+}
+
+/// How a backbone's layers compute. Input and output are the same for all: bytes and float32.
+#[derive(clap::ValueEnum, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats.
+    F32,
+    /// Convolutions with bytes.
+    Int8,
 }
 
 /// The order of an ONNX model's input.
@@ -109,6 +124,8 @@ pub struct Settings {
     pub taps: Vec<String>,
     /// Keep the model's own classifier as the output `logits`.
     pub top: bool,
+    /// How the layers compute.
+    pub precision: Precision,
     /// The order of an ONNX model's input.
     pub layout: Option<Layout>,
     /// What an ONNX model calls white.
@@ -126,6 +143,7 @@ impl Default for Settings {
             size: 96,
             taps: Vec::new(),
             top: false,
+            precision: Precision::F32,
             layout: None,
             range: None,
             mean: None,

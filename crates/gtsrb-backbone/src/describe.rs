@@ -1,10 +1,11 @@
 //! What a model is: `gtsrb-backbone describe`.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 
 use onnx_graph::proto::ValueInfoProto;
-use onnx_graph::{ModelProto, pool, shapes};
+use onnx_graph::{Element, ModelProto, pool, shapes};
 use serde::Serialize;
 use stage::Result;
 
@@ -24,6 +25,8 @@ pub struct Description {
     pub inputs: Vec<String>,
     /// Outputs as the file has them.
     pub outputs: Vec<String>,
+    /// The type of most of its weights.
+    pub precision: String,
     /// Pixels of a side for the numbers below.
     pub size: usize,
     /// Numbers in floating-point tensors.
@@ -60,6 +63,7 @@ pub fn describe(file: &Path, size: Option<usize>) -> Result<Description> {
     };
     settings.check()?;
     let (format, inputs, outputs) = declared(&weights.content);
+    let precision = precision(&weights.content);
     let named = |e: stage::Error| e.context(file.display());
     let network = network::build(weights.content, &settings).map_err(named)?;
     let known = network.shapes(1).map_err(unusable).map_err(named)?;
@@ -72,6 +76,7 @@ pub fn describe(file: &Path, size: Option<usize>) -> Result<Description> {
         format,
         inputs,
         outputs,
+        precision,
         size: settings.size,
         parameters: whole.parameters,
         macs: whole.macs,
@@ -93,8 +98,23 @@ fn declared(content: &Content) -> (String, Vec<String>, Vec<String>) {
     }
 }
 
+/// The type that most of a model's numbers have.
+fn precision(content: &Content) -> String {
+    let Content::Onnx(model) = content else {
+        return Element::F32.name().into();
+    };
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for tensor in model.graph.iter().flat_map(|g| &g.initializer) {
+        let name = Element::from_code(tensor.data_type).map_or("unknown", Element::name);
+        let numbers = tensor.shape().map_or(0, |shape| shape.iter().product());
+        *counts.entry(name).or_default() += numbers;
+    }
+    let most = counts.into_iter().max_by_key(|&(_, numbers)| numbers);
+    most.map_or("unknown", |(name, _)| name).into()
+}
+
 fn value(info: &ValueInfoProto) -> String {
-    let element = shapes::element(info).map_or("unknown", onnx_graph::Element::name);
+    let element = shapes::element(info).map_or("unknown", Element::name);
     let dims = shapes::declared(info).map_or_else(|| "[...]".into(), |d| adapt::show(&d));
     format!("{} {element} {dims}", info.name)
 }
@@ -127,6 +147,7 @@ impl Display for Description {
             writeln!(f, "  output         {output}")?;
         }
         writeln!(f, "  preprocessing  {}", self.preprocessing)?;
+        writeln!(f, "  precision      {}", self.precision)?;
         writeln!(f, "  parameters     {}", millions(self.parameters))?;
         let macs = self.macs.map_or_else(|| "unknown".into(), millions);
         writeln!(f, "  MACs           {macs} at {0}x{0} pixels", self.size)?;

@@ -4,9 +4,12 @@
 //! pictures as bytes, `image` uint8 `[n, size, size, 3]`, and gives one row a picture,
 //! `embedding` float32 `[n, dims]`: each tapped layer pooled to its grid, flattened as
 //! `[channels, g, g]`, one after the other. Nothing that this doesn't need is in the file.
+//! With the precision int8 its convolutions compute with bytes, whose ranges are those of some
+//! training images.
 
 mod adapt;
 mod args;
+mod calibrate;
 mod describe;
 mod efficientnet;
 mod network;
@@ -24,7 +27,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use stage::{Outcome, Result};
 
-pub use args::{Args, Command, Flags, Layout, Settings};
+pub use args::{Args, Command, Flags, Layout, Precision, Settings};
+use calibrate::Pictures;
 pub use describe::{Description, Layer};
 use network::Network;
 use taps::Tap;
@@ -62,6 +66,8 @@ pub struct Backbone {
     pub backbone: String,
     /// Layers and their grids.
     pub taps: String,
+    /// How its layers compute.
+    pub precision: String,
     /// Pixels of a side.
     pub size: u64,
     /// The embedding's length.
@@ -74,12 +80,12 @@ pub struct Backbone {
 
 impl Display for Backbone {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { file, backbone, taps, size, dims, parameters, macs } = self;
+        let Self { file, backbone, taps, precision, size, dims, parameters, macs } = self;
         let parameters = describe::millions(*parameters);
         let macs = macs.map_or_else(|| "unknown".into(), describe::millions);
         write!(
             f,
-            "{backbone} at {size}x{size} pixels, {taps}: {dims} numbers a picture, \
+            "{backbone} at {size}x{size} pixels, {taps}, {precision}: {dims} numbers a picture, \
              {parameters} parameters, {macs} MACs -> {file}"
         )
     }
@@ -91,10 +97,18 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
         return describe::describe(file, *size).map(|d| Outcome::Done(Summary::Description(d)));
     }
     let settings = Settings::from_args(args)?;
-    let dir = args.common.run_dir()?.join("backbone");
+    let run = args.common.run_dir()?;
+    let dir = run.join("backbone");
     let path = weights::find(&settings.weights)?;
     let weights = weights::read(&path)?;
-    let work = work(&settings, &weights);
+    let mut work = work(&settings, &weights);
+    let pictures = match settings.precision {
+        Precision::F32 => None,
+        Precision::Int8 => Some(Pictures::of(&args.common, &run)?),
+    };
+    if let Some(pictures) = &pictures {
+        pictures.describe(&mut work, &dir);
+    }
     if args.common.dry_run {
         build(weights, &settings, &path)?;
         return Ok(Outcome::Planned(format!("would write {}", dir.join(FILE).display())));
@@ -103,10 +117,14 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
     if let Some(manifest) = output.current(&work)? {
         return Ok(Outcome::Current(Summary::Backbone(summary(&manifest, &dir))));
     }
-    let model = build(weights, &settings, &path)?;
+    let mut model = build(weights, &settings, &path)?;
     let count = describe::count(&model, settings.size)?;
+    if let Some(pictures) = pictures {
+        model = pictures.quantise(&model, &mut work)?;
+    }
     let file = output.write(FILE, &onnx_graph::write(&model))?;
-    let manifest = output.commit(work, vec![file], counters(&model, count), facts(&model))?;
+    let facts = facts(&model, settings.precision);
+    let manifest = output.commit(work, vec![file], counters(&model, count), facts)?;
     Ok(Outcome::Done(Summary::Backbone(summary(&manifest, &dir))))
 }
 
@@ -168,9 +186,10 @@ fn counters(model: &ModelProto, count: onnx_graph::Count) -> BTreeMap<String, u6
     known.into_iter().chain(macs).map(|(key, n)| (key.to_owned(), n)).collect()
 }
 
-fn facts(model: &ModelProto) -> BTreeMap<String, Value> {
+fn facts(model: &ModelProto, precision: Precision) -> BTreeMap<String, Value> {
     let fact = |key: &str| (key.to_owned(), json!(metadata(model, key)));
-    ["backbone", "taps", "normalisation"].into_iter().map(fact).collect()
+    let precision = ("precision".to_owned(), json!(precision));
+    ["backbone", "taps", "normalisation"].into_iter().map(fact).chain([precision]).collect()
 }
 
 /// The summary of what the manifest describes.
@@ -181,6 +200,7 @@ fn summary(manifest: &Manifest, dir: &Path) -> Backbone {
         file: dir.join(FILE).display().to_string(),
         backbone: fact("backbone").into(),
         taps: fact("taps").into(),
+        precision: fact("precision").into(),
         size: counter("size"),
         dims: counter("dims"),
         parameters: counter("parameters"),

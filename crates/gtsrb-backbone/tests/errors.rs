@@ -145,3 +145,25 @@ fn a_batch_that_is_built_in_is_an_error() {
     let earlier = ["--size", "64", "--taps", "/layer4/layer4.0/relu_1/Relu_output_0:2"];
     says(run.path(), &args(&path, &earlier), 0, &["256 numbers a picture"]);
 }
+
+#[test]
+fn int8_needs_images_and_convolutions() {
+    use onnx_graph::{Builder, Element, Size, attribute, proto::TensorProto};
+    let run = tempfile::tempdir().unwrap();
+    let resnet = fixture("resnet.onnx");
+    let int8 = ["--size", "64", "--precision", "int8"];
+    says(run.path(), &args(&resnet, &int8), 66, &["images/manifest.json", "run gtsrb-ingest"]);
+    says(run.path(), &args(&resnet, &["--precision", "int4"]), 64, &["int8"]);
+    assert!(!run.path().join("backbone/backbone.onnx").exists());
+
+    let mut b = Builder::new("linear", 18);
+    b.input("x", Element::F32, &[Size::Open("n"), Size::Fixed(3), Size::Fixed(8), Size::Fixed(8)]);
+    let flat = b.node("Flatten", &["x"], "flat", vec![attribute::int("axis", 1)]);
+    let weights = b.initializer("w", TensorProto::f32(&[192, 2], &[0.5; 384]));
+    let y = b.node("MatMul", &[&flat, &weights], "y", vec![]);
+    b.output(&y, "logits", Element::F32, &[Size::Open("n"), Size::Fixed(2)]);
+    let path = run.path().join("linear.onnx");
+    fs::write(&path, onnx_graph::write(&b.finish().unwrap())).unwrap();
+    let linear = args(&path, &["--size", "8", "--precision", "int8"]);
+    says(run.path(), &linear, 65, &["linear", "no convolution"]);
+}

@@ -117,6 +117,30 @@ impl Builder {
         self.graph.output.push(value_info(name, element, dims));
     }
 
+    /// Adds a node as it is; its names must be free or known.
+    pub(crate) fn add(&mut self, node: NodeProto) {
+        self.names.extend(node.output.iter().cloned());
+        self.graph.node.push(node);
+    }
+
+    /// Lets every node that uses `tensor` use `other`, but not the one that makes `except`.
+    pub(crate) fn redirect(&mut self, tensor: &str, other: &str, except: &str) {
+        for node in &mut self.graph.node {
+            if node.output.iter().all(|output| output != except) {
+                redirect_node(node, tensor, other);
+            }
+        }
+    }
+
+    /// Lets the node that makes `output` read `tensor` as its input number `at`, which it has.
+    pub(crate) fn feed(&mut self, output: &str, at: usize, tensor: &str) {
+        let maker = |node: &&mut NodeProto| node.output.iter().any(|o| o == output);
+        let input = self.graph.node.iter_mut().find(maker).and_then(|n| n.input.get_mut(at));
+        if let Some(input) = input {
+            tensor.clone_into(input);
+        }
+    }
+
     /// Takes all outputs away, to give others.
     pub fn clear_outputs(&mut self) {
         self.graph.output.clear();
@@ -172,6 +196,18 @@ fn rename_node(node: &mut NodeProto, from: &str, to: &str) {
     for attribute in &mut node.attribute {
         for inner in attribute.g.as_deref_mut().into_iter().chain(&mut attribute.graphs) {
             rename_graph(inner, from, to);
+        }
+    }
+}
+
+/// As [`rename_node`], for what the node reads.
+fn redirect_node(node: &mut NodeProto, from: &str, to: &str) {
+    for name in node.input.iter_mut().filter(|n| n.as_str() == from) {
+        to.clone_into(name);
+    }
+    for attribute in &mut node.attribute {
+        for inner in attribute.g.as_deref_mut().into_iter().chain(&mut attribute.graphs) {
+            inner.node.iter_mut().for_each(|node| redirect_node(node, from, to));
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::{Element, Result, attribute, graph, read};
 /// A model's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
-    /// Numbers in floating-point tensors.
+    /// Numbers in floating-point and int8 tensors.
     pub parameters: u64,
     /// Multiply-accumulate operations of convolutions and matrix products for the shapes given;
     /// `None` if the shape of one of them isn't known.
@@ -19,7 +19,8 @@ pub fn count(model: &ModelProto, shapes: &Shapes) -> Result<Count> {
     let graph = graph(model)?;
     let mut parameters = 0u64;
     for tensor in &graph.initializer {
-        if Element::from_code(tensor.data_type).is_some_and(Element::is_float) {
+        let element = Element::from_code(tensor.data_type);
+        if element.is_some_and(|e| e.is_float() || e == Element::I8) {
             parameters =
                 parameters.saturating_add(tensor.shape()?.iter().product::<usize>() as u64);
         }

@@ -13,6 +13,7 @@ mod cut;
 mod error;
 pub mod pool;
 pub mod proto;
+pub mod quantise;
 mod read;
 pub mod resize;
 pub mod shapes;

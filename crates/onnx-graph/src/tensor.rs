@@ -11,6 +11,8 @@ pub enum Element {
     F32 = 1,
     /// Unsigned byte.
     U8 = 2,
+    /// Signed byte.
+    I8 = 3,
     /// 32-bit integer.
     I32 = 6,
     /// 64-bit integer.
@@ -29,8 +31,8 @@ impl Element {
     /// The type with the format's number `code`, if this crate knows it.
     #[must_use]
     pub fn from_code(code: i32) -> Option<Self> {
-        use Element::{Bf16, Bool, F16, F32, F64, I32, I64, U8};
-        [F32, U8, I32, I64, Bool, F16, F64, Bf16].into_iter().find(|&e| e as i32 == code)
+        use Element::{Bf16, Bool, F16, F32, F64, I8, I32, I64, U8};
+        [F32, U8, I8, I32, I64, Bool, F16, F64, Bf16].into_iter().find(|&e| e as i32 == code)
     }
 
     /// Is it a floating-point type?
@@ -45,6 +47,7 @@ impl Element {
         match self {
             Self::F32 => "float32",
             Self::U8 => "uint8",
+            Self::I8 => "int8",
             Self::I32 => "int32",
             Self::I64 => "int64",
             Self::Bool => "bool",
@@ -79,6 +82,18 @@ impl TensorProto {
         Self::raw(dims, Element::I64, values.iter().flat_map(|v| v.to_le_bytes()).collect())
     }
 
+    /// A tensor of 32-bit integers, row by row.
+    #[must_use]
+    pub fn i32(dims: &[usize], values: &[i32]) -> Self {
+        Self::raw(dims, Element::I32, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+    }
+
+    /// A tensor of signed bytes, row by row.
+    #[must_use]
+    pub fn i8(dims: &[usize], values: &[i8]) -> Self {
+        Self::raw(dims, Element::I8, values.iter().map(|v| v.cast_unsigned()).collect())
+    }
+
     /// One byte, without dimensions.
     #[must_use]
     pub fn byte(value: u8) -> Self {
@@ -98,6 +113,19 @@ impl TensorProto {
     }
 }
 
+/// The values of a float32 tensor.
+pub(crate) fn floats(tensor: &TensorProto) -> Result<Vec<f32>> {
+    if tensor.data_type != Element::F32 as i32 {
+        return Err(Error::Mismatch(format!("the tensor {:?} isn't float32", tensor.name)));
+    }
+    let values = if tensor.raw_data.is_empty() {
+        tensor.float_data.clone()
+    } else {
+        words(tensor)?.map(f32::from_le_bytes).collect()
+    };
+    checked(tensor, values)
+}
+
 /// The values of an integer or boolean tensor.
 pub(crate) fn integers(tensor: &TensorProto) -> Result<Vec<i64>> {
     let raw = !tensor.raw_data.is_empty();
@@ -110,7 +138,10 @@ pub(crate) fn integers(tensor: &TensorProto) -> Result<Vec<i64>> {
         Some(Element::Bool | Element::U8) if raw => {
             tensor.raw_data.iter().map(|&b| i64::from(b)).collect()
         }
-        Some(Element::I32 | Element::Bool | Element::U8) => {
+        Some(Element::I8) if raw => {
+            tensor.raw_data.iter().map(|&b| i64::from(b.cast_signed())).collect()
+        }
+        Some(Element::I32 | Element::Bool | Element::U8 | Element::I8) => {
             tensor.int32_data.iter().map(|&v| i64::from(v)).collect()
         }
         _ => {
