@@ -17,11 +17,13 @@ pub struct Options {
     pub max_iterations: usize,
     /// Pairs of steps and gradient changes that L-BFGS remembers.
     pub history: usize,
+    /// Compute everything in f64, several times slower. (Fitted models are f32 all the same.)
+    pub precise: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { tolerance: 0.0, gradient: 1e-6, max_iterations: 1000, history: 10 }
+        Self { tolerance: 0.0, gradient: 1e-6, max_iterations: 1000, history: 10, precise: false }
     }
 }
 
@@ -79,7 +81,11 @@ pub fn fit(
 ) -> Fit {
     let shape = (samples.classes(), samples.features());
     assert_eq!(start.weights.dim(), shape, "the start has another shape than the samples");
-    let mut objective = Objective::new(samples, lambda);
+    let mut objective = if options.precise {
+        Objective::precise(samples, lambda)
+    } else {
+        Objective::new(samples, lambda)
+    };
     let mut gradient = vec![0.0; objective.parameters()];
     let zeros = vec![0.0; objective.parameters()];
     objective.evaluate(&zeros, &mut gradient);

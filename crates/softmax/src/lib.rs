@@ -29,6 +29,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "views are references already")]
 
 mod error;
+mod fast;
 mod fit;
 mod kernel;
 mod lbfgs;
@@ -36,7 +37,9 @@ mod line_search;
 mod model;
 mod network;
 mod objective;
+mod precise;
 mod probabilities;
+mod residual;
 mod samples;
 mod standardize;
 mod temperature;

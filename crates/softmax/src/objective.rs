@@ -1,73 +1,49 @@
 //! Loss and gradient of penalised softmax regression.
 
-use std::ops::Range;
+use ndarray::Array2;
 
-use ndarray::{Array2, Axis};
-use rayon::prelude::*;
-
-use crate::kernel::{Kernel, padded};
-use crate::{Model, Samples};
-
-/// Rows whose gradient is summed in f32 by one task. Fixed: the sums of all chunks are added
-/// in order, in f64, so the result doesn't depend on the number of threads.
-const CHUNK_ROWS: usize = 1024;
-
-/// Rows whose logits, residuals and share of the gradient are computed in one go, while they
-/// are in the cache (64 rows of 4,320 features are 1.1 MB).
-const BLOCK_ROWS: usize = 64;
-
-/// Features whose gradient one task adds up over all chunks.
-const REDUCE_FEATURES: usize = 128;
+use crate::fast::Fast;
+use crate::kernel::Kernel;
+use crate::{Model, Samples, precise};
 
 /// The objective as a function of a flat parameter vector: weights `[features, classes]` row by
-/// row, then the bias `[classes]`. This order is the one in which both matrix products run
-/// without transposing anything.
+/// row, then `[classes]` the weights of a constant feature, which give the bias. This order is
+/// the one in which both matrix products run without transposing anything.
+///
+/// The constant is [`constant`], not 1: see there.
 #[derive(Debug)]
 pub struct Objective<'a> {
     samples: Samples<'a>,
     lambda: f64,
-    kernel: Kernel,
-    /// Length of a row of weights: classes and zeros behind them.
-    width: usize,
-    /// Weights `[features, width]` in f32, refilled by every evaluation.
-    weights: Vec<f32>,
-    bias: Vec<f32>,
-    partials: Vec<Partial>,
+    /// None where all is computed in f64.
+    fast: Option<Fast>,
 }
 
-/// What one chunk of rows adds to loss and gradient.
-#[derive(Debug)]
-struct Partial {
-    loss: f64,
-    /// `[features, width]`
-    weights: Vec<f32>,
-    bias: Vec<f64>,
+/// The constant feature's value, a fifth of the length of a standardised row, at least 1: the
+/// bias is its weight times this.
+///
+/// A bias of weight 1 is a hundred times less curved than the weights where features are
+/// many and classes far apart, and keeps a solver going long after the weights are right. The
+/// objective is the same with any value. (On 39,209 rows of 4,320 features and 43 classes,
+/// λ = 1e-3, L-BFGS needed 161 evaluations for a gap of 1e-3 with 1, 78 with 10 and 15, and 159
+/// with 60.)
+fn constant(features: usize) -> f64 {
+    ((features as f64).sqrt() / 5.0).max(1.0)
 }
 
 impl<'a> Objective<'a> {
-    /// The objective of `samples` with penalty `lambda`. Allocates one gradient per 1,024 rows.
+    /// The objective of `samples` with penalty `lambda`, its products in f32. Allocates one
+    /// gradient per 1,024 rows.
     #[must_use]
     pub fn new(samples: &Samples<'a>, lambda: f64) -> Self {
-        Self::with_kernel(samples, lambda, Kernel::available()[0])
+        let fast = Fast::new(samples, Kernel::available()[0]);
+        Self { samples: *samples, lambda, fast: Some(fast) }
     }
 
-    fn with_kernel(samples: &Samples<'a>, lambda: f64, kernel: Kernel) -> Self {
-        let (features, classes) = (samples.features(), samples.classes());
-        let width = padded(classes);
-        let partial = || Partial {
-            loss: 0.0,
-            weights: vec![0.0; features * width],
-            bias: vec![0.0; classes],
-        };
-        Self {
-            samples: *samples,
-            lambda,
-            kernel,
-            width,
-            weights: vec![0.0; features * width],
-            bias: vec![0.0; classes],
-            partials: (0..samples.rows().div_ceil(CHUNK_ROWS)).map(|_| partial()).collect(),
-        }
+    /// The same, all in f64.
+    #[must_use]
+    pub fn precise(samples: &Samples<'a>, lambda: f64) -> Self {
+        Self { samples: *samples, lambda, fast: None }
     }
 
     /// Length of the parameter vector.
@@ -81,54 +57,31 @@ impl<'a> Objective<'a> {
     /// # Panics
     /// If `at` or `gradient` hasn't [`Self::parameters`] elements.
     pub fn evaluate(&mut self, at: &[f64], gradient: &mut [f64]) -> f64 {
-        let classes = self.samples.classes();
-        let (weights, bias) = at.split_at(self.parameters() - classes);
-        let rows = self.weights.chunks_exact_mut(self.width).zip(weights.chunks_exact(classes));
-        for (to, from) in rows {
-            to.iter_mut().zip(from).for_each(|(to, &from)| *to = from as f32);
-        }
-        self.bias.iter_mut().zip(bias).for_each(|(to, &from)| *to = from as f32);
-
-        let (samples, kernel) = (&self.samples, self.kernel);
-        let (w, b) = (self.weights.as_slice(), self.bias.as_slice());
-        self.partials.par_iter_mut().enumerate().for_each(|(chunk, partial)| {
-            let first = chunk * CHUNK_ROWS;
-            let end = samples.rows().min(first + CHUNK_ROWS);
-            partial.compute(kernel, samples, first..end, w, b);
-        });
-        self.reduce(weights, gradient);
-        let loss: f64 = self.partials.iter().map(|partial| partial.loss).sum();
-        let penalty: f64 = weights.iter().map(|weight| weight * weight).sum();
-        loss / samples.total_weight() + 0.5 * self.lambda * penalty
-    }
-
-    /// Adds the chunks' gradients in order and the penalty's.
-    fn reduce(&self, weights: &[f64], gradient: &mut [f64]) {
-        let classes = self.samples.classes();
+        let constant = constant(self.samples.features());
+        let (weights, bias) = at.split_at(self.parameters() - self.samples.classes());
+        let bias: Vec<f64> = bias.iter().map(|bias| constant * bias).collect();
+        let loss = match &mut self.fast {
+            Some(fast) => fast.sum(&self.samples, weights, &bias, gradient),
+            None => precise::sum(&self.samples, weights, &bias, gradient),
+        };
         let scale = self.samples.total_weight().recip();
         let (to_weights, to_bias) = gradient.split_at_mut(weights.len());
-        for (class, to) in to_bias.iter_mut().enumerate() {
-            *to = scale * self.partials.iter().map(|partial| partial.bias[class]).sum::<f64>();
+        for (to, weight) in to_weights.iter_mut().zip(weights) {
+            *to = *to * scale + self.lambda * weight;
         }
-        to_weights.par_chunks_mut(REDUCE_FEATURES * classes).enumerate().for_each(|(task, to)| {
-            let first = task * REDUCE_FEATURES;
-            to.fill(0.0);
-            for partial in &self.partials {
-                let from = partial.weights[first * self.width..].chunks_exact(self.width);
-                for (to, from) in to.chunks_exact_mut(classes).zip(from) {
-                    to.iter_mut().zip(from).for_each(|(to, &from)| *to += f64::from(from));
-                }
-            }
-            for (to, &weight) in to.iter_mut().zip(&weights[first * classes..]) {
-                *to = *to * scale + self.lambda * weight;
-            }
-        });
+        for to in to_bias {
+            *to *= scale * constant;
+        }
+        let penalty: f64 = weights.iter().map(|weight| weight * weight).sum();
+        loss * scale + 0.5 * self.lambda * penalty
     }
 
     /// The parameter vector of `model`.
     #[must_use]
     pub fn flatten(model: &Model) -> Vec<f64> {
-        model.weights.t().iter().chain(&model.bias).map(|&value| f64::from(value)).collect()
+        let constant = constant(model.weights.ncols());
+        let bias = model.bias.iter().map(|&bias| f64::from(bias) / constant);
+        model.weights.t().iter().map(|&weight| f64::from(weight)).chain(bias).collect()
     }
 
     /// The model of a parameter vector, rounded to f32. `shape` is (classes, features).
@@ -140,118 +93,21 @@ impl<'a> Objective<'a> {
         let (classes, features) = shape;
         let (weights, bias) = at.split_at(classes * features);
         let weight = |(class, feature)| weights[feature * classes + class] as f32;
+        let constant = constant(features);
         Model {
             weights: Array2::from_shape_fn(shape, weight),
-            bias: bias.iter().map(|&value| value as f32).collect(),
+            bias: bias.iter().map(|&value| (constant * value) as f32).collect(),
         }
     }
-}
-
-impl Partial {
-    fn compute(
-        &mut self,
-        kernel: Kernel,
-        samples: &Samples<'_>,
-        rows: Range<usize>,
-        w: &[f32],
-        b: &[f32],
-    ) {
-        let width = padded(b.len());
-        self.loss = 0.0;
-        self.bias.fill(0.0);
-        self.weights.fill(0.0);
-        let mut buffer = vec![0.0; BLOCK_ROWS.min(rows.len()) * width];
-        for first in rows.clone().step_by(BLOCK_ROWS) {
-            let block = first..rows.end.min(first + BLOCK_ROWS);
-            let x = samples.x.slice_axis(Axis(0), block.clone().into());
-            let x = x.as_standard_layout();
-            let z = &mut buffer[..block.len() * width];
-            kernel.logits(x.view(), w, z);
-            for (z, row) in z.chunks_exact_mut(width).zip(block) {
-                // What is behind the classes is 0, as the weights there are, and stays it.
-                let z = &mut z[..b.len()];
-                z.iter_mut().zip(b).for_each(|(z, b)| *z += b);
-                self.loss += residual(z, samples, row);
-                self.bias.iter_mut().zip(&*z).for_each(|(sum, &r)| *sum += f64::from(r));
-            }
-            kernel.gradient(x.view(), z, &mut self.weights);
-        }
-    }
-}
-
-/// Replaces a row's logits by the gradient by them of its loss, and returns the loss: both of
-/// the target that the samples give the row, times its weight.
-///
-/// A share ε of the target that is spread evenly moves the loss of the label alone by
-/// ε (z\[label\] - mean z), and its gradient accordingly.
-fn residual(z: &mut [f32], samples: &Samples<'_>, row: usize) -> f64 {
-    let (label, weight, smoothing) = (samples.y[row], samples.weight(row), samples.smoothing());
-    let mut loss = 0.0;
-    if smoothing > 0.0 {
-        let mean = z.iter().map(|&z| f64::from(z)).sum::<f64>() / z.len() as f64;
-        loss = f64::from(smoothing) * (f64::from(z[label]) - mean);
-    }
-    loss += label_residual(z, label);
-    if smoothing > 0.0 {
-        let spread = smoothing / z.len() as f32;
-        for z in z.iter_mut() {
-            *z -= spread;
-        }
-        z[label] += smoothing;
-    }
-    for z in z {
-        *z *= weight;
-    }
-    f64::from(weight) * loss
-}
-
-/// Replaces a row's logits by softmax(z) - onehot(label) and returns -log softmax(z)[label].
-///
-/// The largest logit is subtracted first. The label's residual is minus the sum of the others,
-/// which keeps its precision where p(label) is nearly 1.
-fn label_residual(z: &mut [f32], label: usize) -> f64 {
-    let max = z.iter().fold(f32::NEG_INFINITY, |max, &z| max.max(z));
-    let shifted = z[label] - max;
-    let mut others = 0.0;
-    for (class, z) in z.iter_mut().enumerate() {
-        *z = (*z - max).exp();
-        others += if class == label { 0.0 } else { f64::from(*z) };
-    }
-    let sum = others + f64::from(z[label]);
-    let scale = (1.0 / sum) as f32;
-    for z in z.iter_mut() {
-        *z *= scale;
-    }
-    z[label] = -(others / sum) as f32;
-    sum.ln() - f64::from(shifted)
 }
 
 #[cfg(test)]
-#[expect(clippy::float_cmp, reason = "these values are exact")]
 mod tests {
     use ndarray::array;
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn logits_of_1000_neither_overflow_nor_lose_the_gradient() {
-        let mut z = [1000.0_f32, -1000.0, 0.0];
-        assert_eq!(label_residual(&mut z, 0), 0.0);
-        assert_eq!(z, [0.0, 0.0, 0.0]);
-        let mut z = [1000.0_f32, -1000.0, 0.0];
-        assert_eq!(label_residual(&mut z, 1), 2000.0);
-        assert_eq!(z, [1.0, -1.0, 0.0]);
-    }
-
-    #[test]
-    fn a_nearly_certain_row_keeps_its_gradient() {
-        let mut z = [30.0_f32, 0.0];
-        let loss = label_residual(&mut z, 0);
-        let expected = (-30.0_f64).exp();
-        assert!((loss / expected - 1.0).abs() < 1e-2);
-        assert!((f64::from(-z[0]) / expected - 1.0).abs() < 1e-6);
-    }
+    use crate::fast::CHUNK_ROWS;
 
     #[test]
     fn models_survive_flattening() {
@@ -262,30 +118,31 @@ mod tests {
         assert_eq!(Objective::unflatten(&flat, (2, 3)), model);
     }
 
-    /// ndarray's products are the simple version that the others must agree with.
     #[test]
-    fn instruction_sets_and_layouts_agree() {
+    fn all_kernels_and_layouts_agree_with_f64() {
         let mut random = numbers(5);
-        let (rows, features, classes) = (CHUNK_ROWS + BLOCK_ROWS + 9, 301, 43);
+        let (rows, features, classes) = (CHUNK_ROWS + 73, 301, 43);
         let x = Array2::from_shape_simple_fn((rows, features), || random() as f32);
         let by_column = x.t().as_standard_layout().into_owned().reversed_axes();
         let y: Vec<usize> = (0..rows).map(|row| row * row % classes).collect();
         let at: Vec<f64> =
             (0..=features).flat_map(|_| [0.0; 43]).map(|_| f64::from(random() as f32)).collect();
-        let run = |x: &Array2<f32>, kernel: Kernel| {
+        let run = |x: &Array2<f32>, kernel: Option<Kernel>| {
             let samples = Samples::new(x.view(), &y, classes).unwrap();
+            let fast = kernel.map(|kernel| Fast::new(&samples, kernel));
             let mut gradient = vec![0.0; at.len()];
-            let mut objective = Objective::with_kernel(&samples, 1e-3, kernel);
+            let mut objective = Objective { samples, lambda: 1e-3, fast };
             (objective.evaluate(&at, &mut gradient), gradient)
         };
-        let (value, gradient) = run(&x, Kernel::Portable);
+        let (value, gradient) = run(&x, None);
+        assert!(run(&by_column, None) == (value, gradient.clone()));
         for kernel in Kernel::available() {
-            let (other, other_gradient) = run(&x, kernel);
-            assert!((other - value).abs() < 1e-6 * value, "{kernel:?}: {other}, {value}");
+            let (other, other_gradient) = run(&x, Some(kernel));
+            assert!((other - value).abs() < 1e-7 * value, "{kernel:?}: {other}, {value}");
             for (other, expected) in other_gradient.iter().zip(&gradient) {
                 assert!((other - expected).abs() < 1e-6, "{kernel:?}: {other}, {expected}");
             }
-            assert!(run(&by_column, kernel) == (other, other_gradient), "{kernel:?}");
+            assert!(run(&by_column, Some(kernel)) == (other, other_gradient), "{kernel:?}");
         }
     }
 
@@ -302,6 +159,7 @@ mod tests {
                 Just((2 * CHUNK_ROWS + 7, 5, 3)),
             ],
             lambda in 0.0..1.0_f64,
+            precise in any::<bool>(),
             (weighted, smoothing) in (any::<bool>(), prop_oneof![Just(0.0), 0.0..0.9_f32]),
         ) {
             let mut random = numbers(seed);
@@ -314,7 +172,11 @@ mod tests {
             if weighted {
                 samples = samples.weighted(&weights).unwrap();
             }
-            let mut objective = Objective::new(&samples, lambda);
+            let (mut objective, step, tolerance) = if precise {
+                (Objective::precise(&samples, lambda), 1e-4, 1e-6)
+            } else {
+                (Objective::new(&samples, lambda), 1.0 / 256.0, 2e-4)
+            };
             let mut vector = || -> Vec<f64> {
                 (0..objective.parameters()).map(|_| f64::from(random() as f32)).collect()
             };
@@ -322,14 +184,13 @@ mod tests {
             let mut gradient = vec![0.0; at.len()];
             objective.evaluate(&at, &mut gradient);
             let slope: f64 = gradient.iter().zip(&direction).map(|(g, d)| g * d).sum();
-            let step = 1.0 / 256.0;
             let mut value = |sign: f64| {
                 let point: Vec<f64> =
                     at.iter().zip(&direction).map(|(a, d)| a + sign * step * d).collect();
                 objective.evaluate(&point, &mut gradient)
             };
             let difference = (value(1.0) - value(-1.0)) / (2.0 * step);
-            prop_assert!((slope - difference).abs() < 2e-4 * (1.0 + slope.abs()),
+            prop_assert!((slope - difference).abs() < tolerance * (1.0 + slope.abs()),
                 "slope {slope}, difference {difference}");
         }
     }
