@@ -38,6 +38,11 @@ pub struct Flags {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     gallery: Option<usize>,
+    /// The accuracy that answers given when sure should have: decides from which confidence a
+    /// picture's class counts as sure [default: 0.99]
+    #[arg(long, value_name = "SHARE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wished_accuracy: Option<f64>,
 }
 
 /// The section `[evaluate]`.
@@ -46,11 +51,13 @@ pub struct Flags {
 pub struct Settings {
     /// Misclassified pictures shown in the report.
     pub gallery: usize,
+    /// The accuracy that answers given when sure should have.
+    pub wished_accuracy: f64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { gallery: 40 }
+        Self { gallery: 40, wished_accuracy: 0.99 }
     }
 }
 
@@ -62,6 +69,12 @@ impl Args {
             return Err(Error::config(format!(
                 "gallery = {} would make the report too large: at most {MOST}",
                 settings.gallery
+            )));
+        }
+        let wished = settings.wished_accuracy;
+        if !(wished > 0.0 && wished <= 1.0) {
+            return Err(Error::config(format!(
+                "wished_accuracy = {wished} is no share of answers: give one above 0, at most 1"
             )));
         }
         Ok(settings)

@@ -2,11 +2,13 @@
 //! and inside the report.
 
 mod axis;
+mod certainty;
 mod confusion;
 mod curves;
 mod recall;
 mod svg;
 
+pub use certainty::certainty;
 pub use confusion::confusion;
 pub use curves::curves;
 pub use recall::recall;

@@ -1,10 +1,14 @@
 //! 95 % intervals: how far a number could be off because the test set is finite.
 
+use std::collections::BTreeMap;
+
+use artifact::embeddings::Row;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
-use crate::metrics::{Interval, Scored};
+use crate::metrics::Interval;
 
 /// Bootstrap resamples per interval.
 pub const RESAMPLES: u64 = 1000;
@@ -29,31 +33,101 @@ pub fn wilson(hits: u64, all: u64) -> Interval {
     [low, high]
 }
 
-/// Percentile bootstrap over images (Efron 1979), moved by its own bias: the
-/// calibration error of a resample is larger than the sample's on average, and
-/// without the move its interval would lie above the value. Bounded to
-/// `[0, largest]`.
-pub fn bootstrap(
-    scored: &[Scored],
-    statistic: impl Fn(&[Scored]) -> f64 + Sync,
-    largest: f64,
-) -> Interval {
-    let value = statistic(scored);
-    let mut resampled: Vec<f64> =
-        (0..RESAMPLES).into_par_iter().map(|i| statistic(&resample(scored, i))).collect();
-    resampled.sort_by(f64::total_cmp);
-    let bias = resampled.iter().sum::<f64>() / RESAMPLES as f64 - value;
-    let bound = |share: f64| (percentile(&resampled, share) - bias).clamp(0.0, largest);
-    [bound(0.025), bound(0.975)]
+/// What is drawn as a whole when test images are resampled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// Each image for itself.
+    Image,
+    /// All images of a track: they resemble each other, so that ten of them say less than ten
+    /// images of ten signs.
+    Track,
 }
 
-/// As many images as in `scored`, drawn with replacement; resample `index` is the
-/// same on every machine and for every thread count.
-fn resample(scored: &[Scored], index: u64) -> Vec<Scored> {
-    let mut random = ChaCha8Rng::seed_from_u64(SEED);
-    random.set_stream(index);
-    let count = u64::try_from(scored.len()).unwrap_or(u64::MAX);
-    scored.iter().map(|_| scored[random.random_range(0..count) as usize]).collect()
+/// Test images that are drawn together.
+#[derive(Debug, Clone)]
+pub struct Units {
+    kind: Unit,
+    /// The unit of each image, `[images]`.
+    of: Vec<usize>,
+    count: usize,
+}
+
+impl Units {
+    /// Tracks where every one of `rows` has one, else images.
+    #[must_use]
+    pub fn of(rows: &[Row]) -> Self {
+        let mut numbers = BTreeMap::new();
+        let mut tracks = Vec::with_capacity(rows.len());
+        for row in rows {
+            let Some(track) = &row.track else {
+                return Self::images(rows.len());
+            };
+            let next = numbers.len();
+            tracks.push(*numbers.entry((row.label, track)).or_insert(next));
+        }
+        Self { kind: Unit::Track, of: tracks, count: numbers.len() }
+    }
+
+    /// As many units as images.
+    #[must_use]
+    pub fn images(count: usize) -> Self {
+        Self { kind: Unit::Image, of: (0..count).collect(), count }
+    }
+
+    /// What a unit is.
+    #[must_use]
+    pub fn kind(&self) -> Unit {
+        self.kind
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count as u64
+    }
+
+    /// Percentile bootstrap over units (Efron 1979) of `N` statistics at once, each moved by its
+    /// own bias: the calibration error of a resample is larger than the sample's on average, and
+    /// without the move its interval would lie above the value.
+    ///
+    /// `statistics` takes how often each image counts, `[images]`. Resamples are the same on
+    /// every machine and for every number of threads.
+    pub fn bootstrap<const N: usize>(
+        &self,
+        statistics: impl Fn(&[u32]) -> [f64; N] + Sync,
+    ) -> [Interval; N] {
+        let values = statistics(&vec![1; self.of.len()]);
+        let buffers = || (vec![0_u32; self.count], vec![0_u32; self.of.len()]);
+        let resampled: Vec<[f64; N]> = (0..RESAMPLES)
+            .into_par_iter()
+            .map_init(buffers, |(drawn, weights), index| {
+                self.draw(index, drawn);
+                for (weight, unit) in weights.iter_mut().zip(&self.of) {
+                    *weight = drawn[*unit];
+                }
+                statistics(weights)
+            })
+            .collect();
+        std::array::from_fn(|n| {
+            let mut column: Vec<f64> = resampled.iter().map(|values| values[n]).collect();
+            column.sort_by(f64::total_cmp);
+            let bias = column.iter().sum::<f64>() / RESAMPLES as f64 - values[n];
+            [percentile(&column, 0.025) - bias, percentile(&column, 0.975) - bias]
+        })
+    }
+
+    /// How often resample `index`, as many units as there are drawn with replacement, holds
+    /// each, into `drawn` `[units]`.
+    fn draw(&self, index: u64, drawn: &mut [u32]) {
+        let mut random = ChaCha8Rng::seed_from_u64(SEED);
+        random.set_stream(index);
+        drawn.fill(0);
+        let count = u32::try_from(self.count).unwrap_or(u32::MAX);
+        for _ in 0..count {
+            drawn[random.random_range(0..count) as usize] += 1;
+        }
+    }
 }
 
 /// Linear interpolation between order statistics, the default of `numpy.percentile`.
@@ -80,6 +154,39 @@ mod tests {
         assert_eq!(wilson(0, 10)[0].to_bits(), 0.0_f64.to_bits());
         assert_eq!(wilson(10, 10)[1].to_bits(), 1.0_f64.to_bits());
         assert!(wilson(10, 10)[0] > 0.7);
+    }
+
+    fn row(label: i64, track: Option<&str>) -> Row {
+        let key = artifact::Hash::of(b"");
+        Row { key, path: String::new(), label, track: track.map(str::to_owned), frame: None }
+    }
+
+    #[test]
+    fn tracks_are_units_where_all_are_known() {
+        let known = [row(0, Some("a")), row(1, Some("a")), row(0, Some("a")), row(1, Some("b"))];
+        let units = Units::of(&known);
+        assert_eq!((units.kind(), units.count(), &units.of), (Unit::Track, 3, &vec![0, 1, 0, 2]));
+        let units = Units::of(&[row(0, Some("a")), row(0, None)]);
+        assert_eq!((units.kind(), units.count()), (Unit::Image, 2));
+    }
+
+    #[test]
+    fn images_that_stand_together_make_intervals_wider() {
+        let hits: Vec<u32> = (0..400).map(|i| u32::from(i / 10 % 2 == 0)).collect();
+        let share = |weights: &[u32]| {
+            let hit: u32 = weights.iter().zip(&hits).map(|(w, h)| w * h).sum();
+            [f64::from(hit) / f64::from(weights.iter().sum::<u32>())]
+        };
+        let rows: Vec<Row> = (0..400).map(|i| row(0, Some(&format!("{}", i / 10)))).collect();
+        let width = |units: Units| {
+            let [[low, high]] = units.bootstrap(share);
+            high - low
+        };
+        let (alone, together) = (width(Units::images(400)), width(Units::of(&rows)));
+        // sqrt(10) times, ten images a track that are all right or all wrong.
+        assert!((together / alone / 10_f64.sqrt() - 1.0).abs() < 0.15, "{alone} {together}");
+        // And as wide as the normal approximation says.
+        assert!((alone / (2.0 * Z * 0.025) - 1.0).abs() < 0.1, "{alone}");
     }
 
     #[test]

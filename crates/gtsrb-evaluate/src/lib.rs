@@ -2,26 +2,32 @@
 //! metrics, predictions and a report out.
 
 mod args;
+mod calibration;
+mod evaluation;
 mod figures;
 mod gallery;
 mod interval;
 mod metrics;
+mod published;
 mod report;
 mod results;
+mod selective;
+mod slices;
 mod sources;
 mod summary;
+mod survey;
 mod tables;
 mod training;
 mod words;
 
 use std::collections::BTreeMap;
 
-use artifact::Output;
-use softmax::probabilities;
+use artifact::{Output, Staged};
 use stage::{Outcome, Result};
 
+use crate::args::Settings;
+use crate::evaluation::Evaluation;
 use crate::gallery::gallery;
-use crate::metrics::{measure, score_all};
 use crate::report::{Figures, Report};
 use crate::results::Results;
 use crate::sources::Sources;
@@ -42,36 +48,33 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
     if output.current(&work)?.is_some() {
         return Ok(Outcome::Current(Summary::read(&run)?));
     }
+    args.common.in_threads(|| {
+        let evaluation = Evaluation::of(&sources, &settings)?;
+        let files = stage_files(&sources, &settings, &evaluation, &output)?;
+        let counters = [("test_images".to_owned(), evaluation.rows.len() as u64)].into();
+        output.commit(work, files, counters, BTreeMap::new())?;
+        Ok(Outcome::Done(Summary::new(&evaluation.metrics, &run)))
+    })
+}
 
-    let head = sources.head()?;
+/// Draws the report and writes every file, to be committed together.
+fn stage_files(
+    sources: &Sources,
+    settings: &Settings,
+    evaluation: &Evaluation,
+    output: &Output,
+) -> Result<Vec<Staged>> {
     let training = sources.training()?;
-    let (rows, labels) = sources.test_rows()?;
-    let logits = head.network.logits(sources.embeddings(&rows)?.view());
-    let probabilities = probabilities(logits, head.temperature);
-    let scored = score_all(&labels, &probabilities);
-    let metrics = measure(&scored, &head.classes);
-
-    let figures = Figures::draw(&metrics, &training);
-    let mistakes = gallery(&sources.images, &rows, &scored, settings.gallery)?;
+    let Evaluation { rows, scored, metrics, .. } = evaluation;
+    let figures = Figures::draw(metrics, &training);
+    let mistakes = gallery(&sources.images, rows, scored, settings.gallery)?;
     let page = Report {
         name: &sources.name(),
-        metrics: &metrics,
+        metrics,
         training: &training,
         mistakes: &mistakes,
         manifests: &sources.provenance()?,
     }
     .render(&figures)?;
-
-    let files = Results {
-        rows: &rows,
-        scored: &scored,
-        probabilities: &probabilities,
-        metrics: &metrics,
-        figures: &figures,
-        page: &page,
-    }
-    .stage(&output)?;
-    let counters = [("test_images".to_owned(), rows.len() as u64)].into();
-    output.commit(work, files, counters, BTreeMap::new())?;
-    Ok(Outcome::Done(Summary::new(&metrics, &run)))
+    Results { evaluation, figures: &figures, page: &page }.stage(output)
 }

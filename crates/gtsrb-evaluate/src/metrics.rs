@@ -4,7 +4,10 @@
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use crate::interval::{bootstrap, wilson};
+use crate::calibration::Calibration;
+use crate::interval::{Unit, Units, wilson};
+use crate::selective::Selective;
+use crate::slices::Slicing;
 
 /// Equal-width confidence bins of the expected calibration error.
 pub const BINS: usize = 15;
@@ -21,32 +24,50 @@ pub type Interval = [f64; 2];
 pub struct Metrics {
     /// Share of images whose most probable class is the true one.
     pub top1: f64,
-    /// 95 % interval of `top1` (Wilson).
+    /// 95 % interval of `top1`.
     pub top1_interval: Interval,
     /// Share of images whose true class is among the five most probable.
     pub top5: f64,
-    /// 95 % interval of `top5` (Wilson).
+    /// 95 % interval of `top5`.
     pub top5_interval: Interval,
     /// Mean over the classes that have test images of the share found of each.
     pub macro_recall: f64,
-    /// 95 % interval of `macro_recall` (bootstrap over images).
+    /// 95 % interval of `macro_recall`.
     pub macro_recall_interval: Interval,
     /// Mean of −ln p(true class).
     pub log_loss: f64,
-    /// 95 % interval of `log_loss` (bootstrap over images).
+    /// 95 % interval of `log_loss`.
     pub log_loss_interval: Interval,
     /// Expected calibration error.
     pub ece: f64,
-    /// 95 % interval of `ece` (bootstrap over images).
+    /// 95 % interval of `ece`.
     pub ece_interval: Interval,
+    /// What was resampled for the intervals.
+    pub intervals_by: Unit,
     /// Number of images evaluated.
     pub test_images: u64,
     /// Recall, precision and F1 of each class, in class order.
     pub classes: Vec<ClassMetrics>,
     /// Counts: `[true class][predicted class]`.
     pub confusion_true_by_predicted: Vec<Vec<u64>>,
+    /// Whether confidences come true, before and after temperature scaling.
+    pub calibration: Calibration,
+    /// Answering only when sure.
+    pub selective: Selective,
+    /// Accuracy by what the pictures are like.
+    pub slices: Vec<Slicing>,
     /// How each number above is defined, for whoever opens the file alone.
     pub definitions: Definitions,
+}
+
+/// What is measured beside the headline and the classes.
+pub struct Details {
+    /// See [`Metrics::calibration`].
+    pub calibration: Calibration,
+    /// See [`Metrics::selective`].
+    pub selective: Selective,
+    /// See [`Metrics::slices`].
+    pub slices: Vec<Slicing>,
 }
 
 /// The numbers of one class.
@@ -79,6 +100,12 @@ pub struct Definitions {
     pub log_loss: String,
     /// Bins.
     pub ece: String,
+    /// Probabilities before temperature scaling.
+    pub calibration: String,
+    /// Answering only when sure.
+    pub selective: String,
+    /// Parts of the test images.
+    pub slices: String,
     /// How intervals are made.
     pub intervals: String,
 }
@@ -97,9 +124,22 @@ impl Default for Definitions {
                 "sum over {BINS} equal-width bins (a, b] of the top probability of \
                  (images in the bin / all images) * |share correct - mean top probability|"
             ),
+            calibration: "before: the stored probabilities to the power of the temperature, \
+                          normalised, which undoes it; bins as for ece"
+                .into(),
+            selective: "aurc: mean over k of the share of mistakes among the k most confident \
+                        answers, those of equal ones spread evenly; threshold: the lowest \
+                        confidence from which the wished share of answers is right on pictures \
+                        kept out of training, then measured on the test images"
+                .into(),
+            slices: "fifths of the test images by what is measured in the sign's box, equal \
+                     values together; intervals: Wilson"
+                .into(),
             intervals: format!(
-                "95 %; top1 and top5: Wilson; the others: percentiles of {} bootstrap resamples \
-                 of the images, moved so that their mean is the value itself",
+                "95 %; percentiles of {} bootstrap resamples of the units that intervals_by names \
+                 (tracks where all are known, else images: images of one unknown track resemble \
+                 each other, and true intervals are wider), moved so that their mean is the value \
+                 itself; Wilson where a share is 0 or 1",
                 crate::interval::RESAMPLES
             ),
         }
@@ -162,28 +202,69 @@ pub fn score_all(labels: &[usize], probabilities: &Array2<f32>) -> Vec<Scored> {
 
 /// All metrics of `scored` images; `names` are the classes. `scored` is not empty.
 #[must_use]
-pub fn measure(scored: &[Scored], names: &[String]) -> Metrics {
+pub fn measure(scored: &[Scored], names: &[String], units: &Units, details: Details) -> Metrics {
     let classes = names.len();
-    let images = scored.len() as u64;
-    let within = |k: usize| scored.iter().filter(|s| s.rank < k).count() as u64;
-    let share = |k: usize| within(k) as f64 / images as f64;
-    let recall_of = |sample: &[Scored]| macro_recall(sample, classes);
+    let headline = |weights: &[u32]| headline(scored, weights, classes);
+    let [top1, top5, macro_recall, log_loss, ece] = headline(&vec![1; scored.len()]);
+    let intervals = units.bootstrap(headline);
+    let bounded = |n: usize| intervals[n].map(|bound: f64| bound.clamp(0.0, 1.0));
+    // Resamples of nothing but hits are all alike, which says nothing.
+    let share = |n: usize, value: f64| match value {
+        0.0 => wilson(0, units.count()),
+        1.0 => wilson(units.count(), units.count()),
+        _ => bounded(n),
+    };
     Metrics {
-        top1: share(1),
-        top1_interval: wilson(within(1), images),
-        top5: share(5),
-        top5_interval: wilson(within(5), images),
-        macro_recall: recall_of(scored),
-        macro_recall_interval: bootstrap(scored, recall_of, 1.0),
-        log_loss: log_loss(scored),
-        log_loss_interval: bootstrap(scored, log_loss, f64::INFINITY),
-        ece: calibration_error(scored),
-        ece_interval: bootstrap(scored, calibration_error, 1.0),
-        test_images: images,
+        top1,
+        top1_interval: share(0, top1),
+        top5,
+        top5_interval: share(1, top5),
+        macro_recall,
+        macro_recall_interval: bounded(2),
+        log_loss,
+        log_loss_interval: intervals[3].map(|bound| bound.max(0.0)),
+        ece,
+        ece_interval: bounded(4),
+        intervals_by: units.kind(),
+        test_images: scored.len() as u64,
         classes: per_class(scored, names),
         confusion_true_by_predicted: confusion(scored, classes),
+        calibration: details.calibration,
+        selective: details.selective,
+        slices: details.slices,
         definitions: Definitions::default(),
     }
+}
+
+/// Top-1, top-5, macro recall, log-loss and calibration error of `scored` images of which each
+/// counts `weights[i]` times.
+fn headline(scored: &[Scored], weights: &[u32], classes: usize) -> [f64; 5] {
+    let (mut all, mut first, mut five, mut loss) = (0_u64, 0_u64, 0_u64, 0.0);
+    let mut found = vec![(0_u64, 0_u64); classes];
+    let mut gaps = [0.0; BINS];
+    for (s, &weight) in scored.iter().zip(weights).filter(|(_, weight)| **weight > 0) {
+        let (times, share) = (u64::from(weight), f64::from(weight));
+        let hit = times * u64::from(s.correct());
+        all += times;
+        first += hit;
+        five += times * u64::from(s.rank < 5);
+        loss += share * s.loss;
+        found[s.label].0 += times;
+        found[s.label].1 += hit;
+        gaps[bin(s.confidence)] += hit as f64 - share * s.confidence;
+    }
+    let n = all as f64;
+    let recalls =
+        found.iter().filter(|(all, _)| *all > 0).map(|(all, hit)| *hit as f64 / *all as f64);
+    let gap: f64 = gaps.iter().map(|gap: &f64| gap.abs()).sum();
+    [first as f64 / n, five as f64 / n, mean(recalls), loss / n, gap / n]
+}
+
+/// Which of [`BINS`] equal-width bins `(a, b]` a confidence is in (Naeini, Cooper and
+/// Hauskrecht 2015).
+#[must_use]
+pub fn bin(confidence: f64) -> usize {
+    ((confidence * BINS as f64).ceil() as usize).clamp(1, BINS) - 1
 }
 
 /// Counts `[true class][predicted class]`.
@@ -216,37 +297,22 @@ fn per_class(scored: &[Scored], names: &[String]) -> Vec<ClassMetrics> {
     names.iter().enumerate().map(one).collect()
 }
 
-/// Mean recall of the classes that occur in `scored`.
-fn macro_recall(scored: &[Scored], classes: usize) -> f64 {
-    let mut seen = vec![(0_u64, 0_u64); classes];
-    for s in scored {
-        seen[s.label].0 += 1;
-        seen[s.label].1 += u64::from(s.correct());
-    }
-    let recalls =
-        seen.iter().filter(|(all, _)| *all > 0).map(|(all, hit)| *hit as f64 / *all as f64);
-    mean(recalls)
-}
-
-/// Mean of −ln p(true class).
-fn log_loss(scored: &[Scored]) -> f64 {
-    mean(scored.iter().map(|s| s.loss))
-}
-
-/// Expected calibration error with [`BINS`] equal-width bins `(a, b]`
-/// (Naeini, Cooper and Hauskrecht 2015).
-fn calibration_error(scored: &[Scored]) -> f64 {
-    let mut gaps = [0.0; BINS];
-    for s in scored {
-        let bin = ((s.confidence * BINS as f64).ceil() as usize).clamp(1, BINS) - 1;
-        gaps[bin] += f64::from(u8::from(s.correct())) - s.confidence;
-    }
-    gaps.iter().map(|gap| gap.abs()).sum::<f64>() / scored.len() as f64
-}
-
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let (sum, count) = values.fold((0.0, 0_u64), |(sum, count), v| (sum + v, count + 1));
     sum / count as f64
+}
+
+#[cfg(test)]
+impl Details {
+    /// Of `scored` images with `probabilities`, none kept out of training.
+    pub fn plain(scored: &[Scored], probabilities: &Array2<f32>) -> Self {
+        let answers: Vec<_> = scored.iter().map(|s| (s.confidence, s.correct())).collect();
+        Self {
+            calibration: Calibration::of(scored, probabilities, 1.0),
+            selective: Selective::of(&answers, &[], 0.99),
+            slices: Vec::new(),
+        }
+    }
 }
 
 #[cfg(test)]

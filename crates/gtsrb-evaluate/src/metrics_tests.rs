@@ -26,7 +26,7 @@ fn asymmetric_matrix_has_hand_computed_precision_and_recall() {
     // True class by rows: [3 1 0] [0 2 2] [0 0 1], columns are predictions.
     let pairs = [(0, 0), (0, 0), (0, 0), (0, 1), (1, 1), (1, 1), (1, 2), (1, 2), (2, 2)];
     let (labels, p) = certain(&pairs, 3);
-    let m = measure(&score_all(&labels, &p), &names(3));
+    let m = all(&labels, &p);
     assert_eq!(m.confusion_true_by_predicted, [[3, 1, 0], [0, 2, 2], [0, 0, 1]]);
     let recall = [3.0 / 4.0, 2.0 / 4.0, 1.0];
     let precision = [1.0, 2.0 / 3.0, 1.0 / 3.0];
@@ -46,7 +46,7 @@ fn asymmetric_matrix_has_hand_computed_precision_and_recall() {
 #[test]
 fn class_without_images_has_no_recall_and_is_left_out() {
     let (labels, p) = certain(&[(0, 0), (0, 3), (1, 1)], 4);
-    let m = measure(&score_all(&labels, &p), &names(4));
+    let m = all(&labels, &p);
     assert_eq!((m.classes[2].recall, m.classes[2].precision, m.classes[2].f1), (None, None, None));
     assert_eq!((m.classes[3].recall, m.classes[3].precision), (None, Some(0.0)));
     close(m.macro_recall, 0.75);
@@ -70,8 +70,14 @@ fn ties_go_to_the_lower_class() {
 fn calibration_error_of_two_bins_by_hand() {
     // 0.9 twice with one hit: |1 - 1.8|; 0.6 (= 9 fifteenths) once, a hit: |1 - 0.6|.
     let p = array![[0.9_f32, 0.1], [0.9, 0.1], [0.4, 0.6]];
-    let m = measure(&score_all(&[0, 1, 1], &p), &names(2));
+    let m = all(&[0, 1, 1], &p);
     assert!((m.ece - (0.8 + 0.4) / 3.0).abs() < 1e-7);
+}
+
+fn all(labels: &[usize], p: &Array2<f32>) -> Metrics {
+    let scored = score_all(labels, p);
+    let details = Details::plain(&scored, p);
+    measure(&scored, &names(p.ncols()), &Units::images(labels.len()), details)
 }
 
 /// Random labels and normalised probabilities of up to 40 images and 6 classes.
@@ -95,7 +101,7 @@ proptest! {
 
     #[test]
     fn values_are_bounded_and_inside_their_intervals((labels, p) in samples()) {
-        let m = measure(&score_all(&labels, &p), &names(p.ncols()));
+        let m = all(&labels, &p);
         let total: u64 = m.confusion_true_by_predicted.iter().flatten().sum();
         prop_assert_eq!(total, labels.len() as u64);
         prop_assert!(m.top1 <= m.top5);
@@ -112,11 +118,11 @@ proptest! {
 
     #[test]
     fn order_of_images_does_not_matter((labels, p) in samples()) {
-        let forward = measure(&score_all(&labels, &p), &names(p.ncols()));
+        let forward = all(&labels, &p);
         let turned: Vec<usize> = labels.iter().rev().copied().collect();
         let mut flipped = p.clone();
         flipped.invert_axis(ndarray::Axis(0));
-        let backward = measure(&score_all(&turned, &flipped), &names(p.ncols()));
+        let backward = all(&turned, &flipped);
         prop_assert_eq!(&forward.classes, &backward.classes);
         prop_assert_eq!(
             &forward.confusion_true_by_predicted, &backward.confusion_true_by_predicted);

@@ -10,6 +10,9 @@ use stage::{Error, Result};
 use crate::figures;
 use crate::gallery::Mistake;
 use crate::metrics::{Interval, Metrics};
+use crate::published::beside;
+use crate::selective::Answered;
+use crate::slices::{Slice, Slicing};
 use crate::training::Training;
 use crate::words::{count, percent, percent_range};
 
@@ -34,6 +37,8 @@ pub struct Report<'a> {
 
 /// The pictures of a report: they also stand alone as files.
 pub struct Figures {
+    /// Reliability and coverage.
+    pub certainty: String,
     /// Confusion matrix.
     pub confusion: String,
     /// Training curves.
@@ -47,6 +52,7 @@ impl Figures {
     #[must_use]
     pub fn draw(metrics: &Metrics, training: &Training) -> Self {
         Self {
+            certainty: figures::certainty(metrics),
             confusion: figures::confusion(metrics),
             curves: figures::curves(training),
             recall: figures::recall(metrics),
@@ -101,6 +107,11 @@ impl Report<'_> {
             "recall": figures.recall,
             "classes": self.classes(),
             "curves": figures.curves,
+            "certainty": figures.certainty,
+            "calibration": calibration(metrics),
+            "selective": selective(metrics),
+            "slices": metrics.slices.iter().map(slicing).collect::<Vec<_>>(),
+            "published": self.manifests.first().map(|images| beside(metrics, images)),
             "trials": self.trials(),
             "choice": self.training.choice,
             "temperature": format!("{:.3}", self.training.temperature),
@@ -218,6 +229,51 @@ fn pairs(metrics: &Metrics) -> Vec<Pair> {
         share: percent(images as f64 / metrics.classes[truth].support as f64),
     };
     cells.into_iter().map(pair).collect()
+}
+
+fn calibration(metrics: &Metrics) -> serde_json::Value {
+    let (before, after) = (&metrics.calibration.before, &metrics.calibration.after);
+    json!({
+        "temperature": format!("{:.3}", metrics.calibration.temperature),
+        "ece_before": percent(before.ece), "ece_after": percent(after.ece),
+        "loss_before": format!("{:.4}", before.log_loss),
+        "loss_after": format!("{:.4}", after.log_loss),
+    })
+}
+
+fn selective(metrics: &Metrics) -> serde_json::Value {
+    let selective = &metrics.selective;
+    let answered = |a: &Answered| {
+        json!({
+            "images": count(a.images),
+            "coverage": percent(a.coverage),
+            "accuracy": a.accuracy.map_or("–".to_owned(), percent),
+            "interval": a.accuracy_interval.map(percent_range),
+        })
+    };
+    let threshold = selective.threshold.as_ref().map(|t| {
+        json!({
+            "confidence": percent(t.confidence),
+            "kept_out": answered(&t.kept_out),
+            "test": answered(&t.test),
+        })
+    });
+    json!({
+        "wished": percent(selective.wished_accuracy),
+        "aurc": format!("{:.5}", selective.aurc),
+        "threshold": threshold,
+    })
+}
+
+/// One table of accuracy by a property.
+fn slicing(slicing: &Slicing) -> serde_json::Value {
+    let row = |s: &Slice| {
+        json!({
+            "name": s.name, "images": count(s.images), "top1": percent(s.top1),
+            "interval": percent_range(s.top1_interval),
+        })
+    };
+    json!({ "by": slicing.by, "rows": slicing.slices.iter().map(row).collect::<Vec<_>>() })
 }
 
 /// One stage of the provenance.

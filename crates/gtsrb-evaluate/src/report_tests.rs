@@ -6,7 +6,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::metrics::{measure, score_all};
+use crate::interval::Units;
+use crate::metrics::{Details, measure, score_all};
 use crate::training::{Look, Trial};
 
 /// Predictions of a good classifier: mostly right, a few classes often confused.
@@ -22,7 +23,13 @@ fn metrics(names: &[String], images: usize) -> Metrics {
         p[[row, guess]] += sure;
         p[[row, *label]] += 0.98 - sure;
     }
-    measure(&score_all(&labels, &p), names)
+    of(&labels, &p, names)
+}
+
+fn of(labels: &[usize], p: &Array2<f32>, names: &[String]) -> Metrics {
+    let scored = score_all(labels, p);
+    let details = Details::plain(&scored, p);
+    measure(&scored, names, &Units::images(labels.len()), details)
 }
 
 fn training() -> Training {
@@ -84,7 +91,7 @@ fn hostile_names_and_paths_stay_text() {
     // Our page has no script and no picture but the gallery's; all of them are counted.
     assert!(!page.contains("<script"));
     assert_eq!(page.matches("<img").count(), mistakes.len());
-    assert_eq!(page.matches("<svg").count(), 3);
+    assert_eq!(page.matches("<svg").count(), 4);
     assert_eq!(page.matches("</title>").count(), 1 + page.matches("<title>").count() - 1);
     assert!(page.contains("{{7*7}}"));
     // What is left of a tag without its quoted values has no foreign attribute.
@@ -99,7 +106,7 @@ fn hostile_names_and_paths_stay_text() {
 fn a_flawless_classifier_claims_no_more_than_it_shows() {
     let names = ["a", "b"].map(str::to_owned);
     let p = ndarray::array![[1.0_f32, 0.0], [0.0, 1.0]];
-    let metrics = measure(&score_all(&[0, 1], &p), &names);
+    let metrics = of(&[0, 1], &p, &names);
     let interval = |card: &Card| (card.name, card.interval.is_empty());
     let cards: Vec<_> = cards(&metrics).iter().map(interval).collect();
     // Wilson's interval of top-1 stays; top-5 of two classes is no number.

@@ -1,24 +1,16 @@
 //! The results as files, each complete before any gets its name.
 
-use artifact::embeddings::Row;
 use artifact::{Output, Staged};
-use ndarray::Array2;
 use stage::{Error, Result};
 
-use crate::metrics::{Metrics, Scored};
+use crate::evaluation::Evaluation;
 use crate::report::Figures;
 use crate::tables::{write_parquet, write_submission};
 
 /// All that is written.
 pub struct Results<'a> {
-    /// Test images, in order.
-    pub rows: &'a [Row],
-    /// Their scores.
-    pub scored: &'a [Scored],
-    /// Their probabilities, `[images, classes]`.
-    pub probabilities: &'a Array2<f32>,
-    /// The numbers.
-    pub metrics: &'a Metrics,
+    /// Test images and their numbers.
+    pub evaluation: &'a Evaluation,
     /// The pictures.
     pub figures: &'a Figures,
     /// The page.
@@ -28,7 +20,7 @@ pub struct Results<'a> {
 impl Results<'_> {
     /// Writes every file of the evaluation, to be committed together.
     pub fn stage(&self, output: &Output) -> Result<Vec<Staged>> {
-        let mut metrics = serde_json::to_vec_pretty(self.metrics)
+        let mut metrics = serde_json::to_vec_pretty(&self.evaluation.metrics)
             .map_err(|e| Error::internal(format!("metrics.json: {e}")))?;
         metrics.push(b'\n');
         Ok(vec![
@@ -36,6 +28,7 @@ impl Results<'_> {
             self.predictions(output)?,
             self.submission(output)?,
             output.write("report.html", self.page.as_bytes())?,
+            output.write("report/certainty.svg", self.figures.certainty.as_bytes())?,
             output.write("report/confusion.svg", self.figures.confusion.as_bytes())?,
             output.write("report/curves.svg", self.figures.curves.as_bytes())?,
             output.write("report/recall.svg", self.figures.recall.as_bytes())?,
@@ -43,18 +36,23 @@ impl Results<'_> {
     }
 
     fn paths(&self) -> Vec<&str> {
-        self.rows.iter().map(|row| row.path.as_str()).collect()
+        self.evaluation.rows.iter().map(|row| row.path.as_str()).collect()
     }
 
     fn predictions(&self, output: &Output) -> Result<Staged> {
         let mut file = output.create("predictions.parquet")?;
-        write_parquet(&mut file, &self.paths(), self.scored, self.probabilities)?;
-        file.finish(Some(self.rows.len() as u64))
+        write_parquet(
+            &mut file,
+            &self.paths(),
+            &self.evaluation.scored,
+            &self.evaluation.probabilities,
+        )?;
+        file.finish(Some(self.evaluation.rows.len() as u64))
     }
 
     fn submission(&self, output: &Output) -> Result<Staged> {
         let mut file = output.create("submission.csv")?;
-        write_submission(&mut file, &self.paths(), self.scored)?;
-        file.finish(Some(self.rows.len() as u64))
+        write_submission(&mut file, &self.paths(), &self.evaluation.scored)?;
+        file.finish(Some(self.evaluation.rows.len() as u64))
     }
 }

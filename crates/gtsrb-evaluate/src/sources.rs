@@ -69,7 +69,11 @@ impl Sources {
         Work {
             tool: env!("CARGO_PKG_NAME").into(),
             version: env!("CARGO_PKG_VERSION").into(),
-            parameters: json!({ "name": self.name(), "gallery": settings.gallery }),
+            parameters: json!({
+                "name": self.name(),
+                "gallery": settings.gallery,
+                "wished_accuracy": settings.wished_accuracy,
+            }),
             inputs: inputs.map(|(name, m)| (name.to_owned(), m.content())).into(),
         }
     }

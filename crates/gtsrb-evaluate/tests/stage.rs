@@ -9,11 +9,12 @@ use std::process::{Command, Output};
 use artifact::Hash;
 use fixture::{Fixture, Shape, manifest, view};
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "manifest.json",
     "metrics.json",
     "predictions.parquet",
     "report.html",
+    "report/certainty.svg",
     "report/confusion.svg",
     "report/curves.svg",
     "report/recall.svg",

@@ -1,0 +1,48 @@
+//! From a head and the test images' embeddings to all that is said of them.
+
+use artifact::embeddings::Row;
+use artifact::images::Split;
+use ndarray::Array2;
+use softmax::probabilities;
+use stage::Result;
+
+use crate::args::Settings;
+use crate::calibration::Calibration;
+use crate::interval::Units;
+use crate::metrics::{Details, Metrics, Scored, measure, score_all};
+use crate::selective::{Answer, Selective};
+use crate::slices::slice_all;
+use crate::sources::Sources;
+use crate::survey::survey;
+
+/// The test images and what the head makes of them, in row order.
+pub struct Evaluation {
+    /// The test images.
+    pub rows: Vec<Row>,
+    /// Their probabilities, `[images, classes]`.
+    pub probabilities: Array2<f32>,
+    /// What each contributes to the metrics.
+    pub scored: Vec<Scored>,
+    /// The numbers.
+    pub metrics: Metrics,
+}
+
+impl Evaluation {
+    /// Classifies and measures.
+    pub fn of(sources: &Sources, settings: &Settings) -> Result<Self> {
+        let head = sources.head()?;
+        let (rows, labels) = sources.test_rows()?;
+        let logits = head.network.logits(sources.embeddings(&rows)?.view());
+        let probabilities = probabilities(logits, head.temperature);
+        let scored = score_all(&labels, &probabilities);
+        let looks = survey(&sources.images, Split::Test)?;
+        let answers: Vec<Answer> = scored.iter().map(|s| (s.confidence, s.correct())).collect();
+        let details = Details {
+            calibration: Calibration::of(&scored, &probabilities, head.temperature),
+            selective: Selective::of(&answers, &[], settings.wished_accuracy),
+            slices: slice_all(&scored, &looks, &head.classes),
+        };
+        let metrics = measure(&scored, &head.classes, &Units::of(&rows), details);
+        Ok(Self { rows, probabilities, scored, metrics })
+    }
+}
