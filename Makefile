@@ -46,8 +46,8 @@ build: ## compile the binaries
 	@cargo build --release --quiet
 
 # A library or weights that are there already are used instead of downloads.
-setup: ## fetch runtime and weights
-	@[ -n "$$ORT_DYLIB_PATH" ] || $(call FETCH,onnxruntime)
+setup: ## fetch runtime and weights; DEVICE=cuda fetches the runtime for NVIDIA's GPUs
+	@[ -n "$$ORT_DYLIB_PATH" ] || $(call FETCH,onnxruntime$(if $(filter cuda,$(DEVICE)),-gpu))
 	@[ -n "$$BACKBONE_WEIGHTS" ] || $(call FETCH,efficientnet-lite0)
 
 # --- The stages -----------------------------------------------------------------------

