@@ -26,7 +26,7 @@ FETCH      = [ -e '$(DOWNLOADS)/$(1)' ] || $(PYTHON) setup/fetch.py $(1) '$(DOWN
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all help config source build setup $(STAGES) check test oracles doc clean
+.PHONY: all help config source build setup $(STAGES) check test gpu-check gpu-found oracles doc clean
 
 all: evaluate ## images to report: PIPELINE=sample|gtsrb|gtsrb-tutorial|folder
 
@@ -88,6 +88,21 @@ test: build setup $(VENV) ## every test; GTSRB_MINI=DIR adds those on real frame
 	@$(call FETCH,foolbox)
 	@PYTHON='$(abspath .venv)/bin/python' setup/test-environment '$(DOWNLOADS)' '$(GTSRB_MINI)' \
 	    cargo test --release --workspace
+
+# Of these, everything can lie on the machine already: see docs/gpu.md.
+gpu-check: DEVICE := cuda
+gpu-check: gpu-found build setup ingest .venv-gpu/ready ## right and fast on this machine's NVIDIA GPU? PIPELINE=gtsrb GTSRB=DIR
+	@cargo build --release --quiet --workspace --examples
+	@$(PYTHON) benches/gpu.py '$(RUNS_DIR)/$(PIPELINE)' '$(CONFIG)' '$(DOWNLOADS)' '$(RUNS_DIR)/bench' \
+	    --torch .venv-gpu/bin/python
+
+gpu-found:
+	@nvidia-smi -L 2>/dev/null | grep -q GPU || { echo "error: gpu-check: this machine has no NVIDIA GPU that nvidia-smi finds" >&2; exit 69; }
+
+.venv-gpu/ready: benches/requirements-gpu.txt
+	@rm -rf .venv-gpu && $(PYTHON) -m venv .venv-gpu
+	@.venv-gpu/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
 
 oracles: ## remake the committed golden files with PyTorch
 	@rm -rf .venv-torch && $(PYTHON) -m venv .venv-torch

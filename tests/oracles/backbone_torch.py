@@ -39,7 +39,11 @@ class Lite0:
 
     def layers(self, pictures):
         """name -> map [n, c, h, w], for uint8 pictures [n, h, w, 3]."""
-        x = (torch.from_numpy(pictures).permute(0, 3, 1, 2).float() - 127.0) / 128.0
+        x = torch.from_numpy(pictures).permute(0, 3, 1, 2).float()
+        return self.maps((x - 127.0) / 128.0)
+
+    def maps(self, x, last="head"):
+        """name -> map, up to the layer `last`, for normalised pictures [n, 3, h, w]."""
         out = {}
         x = out["stem"] = F.relu6(self.convolve(x, "_conv_stem", "_bn0", 2))
         for i in range(16):
@@ -52,6 +56,8 @@ class Lite0:
             )
             y = self.convolve(y, f"{name}._project_conv", f"{name}._bn2")
             x = out[f"block{i}"] = y + x if stride == 1 and y.shape == x.shape else y
+            if last == f"block{i}":
+                return out
         out["head"] = F.relu6(self.convolve(x, "_conv_head", "_bn1"))
         return out
 

@@ -41,14 +41,19 @@ impl Framing {
         roi: Option<&Roi>,
         out: &mut [u8],
     ) -> Result<()> {
-        let (width, height) = (picture.width(), picture.height());
-        let corners = match roi {
-            Some(roi) => box_of(self.crop, self.margin, roi, width, height)?,
-            None => [0, 0, width, height],
-        };
+        let corners = self.corners(picture, roi)?;
         let [x1, y1, x2, y2] = corners.map(|corner| corner as usize);
         out.copy_from_slice(&resize(&crop(picture, corners), x2 - x1, y2 - y1, self.size));
         Ok(())
+    }
+
+    /// What is seen of a picture, `[x1, y1, x2, y2)`.
+    pub(crate) fn corners(&self, picture: &Picture, roi: Option<&Roi>) -> Result<[u32; 4]> {
+        let (width, height) = (picture.width(), picture.height());
+        match roi {
+            Some(roi) => box_of(self.crop, self.margin, roi, width, height),
+            None => Ok([0, 0, width, height]),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod pipeline;
 mod placement;
 mod resize;
 mod runtime;
+mod slot;
 mod view;
 
 pub use bound::Bound;
@@ -25,4 +26,5 @@ pub use model::{Input, Model, Outputs, Port};
 pub use pipeline::{Batch, Pipeline};
 pub use placement::{Placement, placement};
 pub use runtime::Runtime;
-pub use view::{Crop, Provider, View};
+pub use slot::Framer;
+pub use view::{Crop, Provider, Resize, View};

@@ -5,15 +5,16 @@
 //! threads nor luck shape a result. A thread that fails sends its error to the collector; when
 //! that one stops listening, all others end by themselves.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use stage::{Result, check_interrupt};
+use stage::{Error, Result, check_interrupt};
 
-use crate::{Bound, Framing, Gpu, Provider, View, placement};
+use crate::{Bound, Framer, Gpu, Provider, View, placement};
 
 /// How often a waiting collector looks for a signal.
 const LOOK_FOR_SIGNALS: Duration = Duration::from_millis(100);
@@ -30,7 +31,7 @@ const IN_FLIGHT: usize = 2;
 pub struct Pipeline {
     models: Vec<Bound>,
     gpu: Option<Gpu>,
-    framing: Framing,
+    framer: Framer,
     batch: usize,
     framers: usize,
 }
@@ -77,7 +78,9 @@ impl Pipeline {
         threads: usize,
         graph: bool,
     ) -> Result<Self> {
-        let shape = [view.batch, view.size, view.size, 3];
+        let framer = Framer::new(view.framing(), view.resize);
+        let shape = framer.shape(view.batch);
+        let onnx = &*with_resize(onnx, &framer)?;
         let (sessions, gpu) = match view.provider {
             Provider::Cpu => (threads, None),
             Provider::Cuda => {
@@ -91,8 +94,7 @@ impl Pipeline {
             Bound::open(onnx, view, shape, dims, graph && view.provider == Provider::Cuda)
         };
         let models = (0..sessions).map(load).collect::<Result<Vec<_>>>()?;
-        let framing = view.framing();
-        Ok(Self { models, gpu, framing, batch: view.batch, framers: threads })
+        Ok(Self { models, gpu, framer, batch: view.batch, framers: threads })
     }
 
     /// The GPU that computes, if one does.
@@ -104,7 +106,7 @@ impl Pipeline {
     /// Computes the embeddings of `pictures` and hands them to `collect`, batch by batch in
     /// the pictures' order.
     ///
-    /// `frame` turns a picture into its pixels, `[size, size, 3]`, zero before, and into what
+    /// `frame` lets the framer put a picture's pixels into place, zero before, and gives what
     /// is to be remembered of it.
     ///
     /// # Errors
@@ -113,10 +115,10 @@ impl Pipeline {
     pub fn run<P: Send, T: Send>(
         self,
         pictures: impl Iterator<Item = Result<P>> + Send,
-        frame: impl Fn(P, &Framing, &mut [u8]) -> Result<T> + Sync,
+        frame: impl Fn(P, &Framer, &mut [u8]) -> Result<T> + Sync,
         mut collect: impl FnMut(Batch<T>) -> Result<()>,
     ) -> Result<()> {
-        let Self { models, gpu: _, framing, batch, framers } = self;
+        let Self { models, gpu: _, framer, batch, framers } = self;
         let (jobs, to_frame) = queue(framers);
         let (framed, to_infer) = queue(2 * models.len());
         let (done, results) = sync_channel(AHEAD * models.len());
@@ -127,7 +129,7 @@ impl Pipeline {
         thread::scope(move |scope| {
             for _ in 0..framers {
                 let (input, output, done) = (to_frame.clone(), framed.clone(), done.clone());
-                scope.spawn(move || frame_all(&input, &output, &done, &framing, batch, frame));
+                scope.spawn(move || frame_all(&input, &output, &done, &framer, batch, frame));
             }
             for mut model in models {
                 let (input, done) = (to_infer.clone(), done.clone());
@@ -139,6 +141,16 @@ impl Pipeline {
             collect_all(&results, &returned, &mut collect)
         })
     }
+}
+
+/// The backbone, with a resize in front of it where the device resizes.
+fn with_resize<'a>(onnx: &'a [u8], framer: &Framer) -> Result<Cow<'a, [u8]>> {
+    let Some(side) = framer.side() else {
+        return Ok(Cow::Borrowed(onnx));
+    };
+    let model = onnx_graph::read(onnx).and_then(|m| onnx_graph::resize::in_front(&m, side));
+    let model = model.map_err(|e| Error::data(format!("a resize before the backbone: {e}")))?;
+    Ok(Cow::Owned(onnx_graph::write(&model)))
 }
 
 fn queue<T>(bound: usize) -> (SyncSender<T>, Shared<T>) {
@@ -180,15 +192,14 @@ fn frame_all<P, T>(
     jobs: &Shared<Job<P>>,
     framed: &SyncSender<Framed<T>>,
     done: &Done<T>,
-    framing: &Framing,
+    framer: &Framer,
     batch: usize,
-    frame: &impl Fn(P, &Framing, &mut [u8]) -> Result<T>,
+    frame: &impl Fn(P, &Framer, &mut [u8]) -> Result<T>,
 ) {
     while let Some(job) = next(jobs) {
-        let side = framing.size * framing.size * 3;
-        let mut pixels = vec![0; batch * side];
-        let places = pixels.chunks_exact_mut(side);
-        let items = job.pictures.into_iter().zip(places).map(|(p, out)| frame(p, framing, out));
+        let mut pixels = vec![0; framer.shape(batch).iter().product()];
+        let places = pixels.chunks_exact_mut(framer.shape(1).iter().product());
+        let items = job.pictures.into_iter().zip(places).map(|(p, out)| frame(p, framer, out));
         let sent = match items.collect() {
             Ok(items) => framed.send(Framed { number: job.number, items, pixels }).is_ok(),
             Err(error) => done.send(Err(error)).is_ok(),

@@ -19,6 +19,17 @@ pub enum Crop {
     Full,
 }
 
+/// What resizes pictures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resize {
+    /// The processor, which decoded them.
+    #[default]
+    Cpu,
+    /// The device that the backbone runs on.
+    Device,
+}
+
 /// Where ONNX Runtime computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -66,6 +77,10 @@ pub struct View {
     pub margin: f64,
     /// The resampling filter; only `bilinear` (antialiased, as Pillow's) exists.
     pub filter: String,
+    /// What resizes; absent where it is the processor. The device's arithmetic is the same and
+    /// on the processor gives the same bits, but no GPU's have been compared.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub resize: Resize,
     /// Images per inference; the last batch is padded to it.
     pub batch: usize,
     /// Precision at rest.
@@ -114,7 +129,7 @@ impl View {
             .map_err(|e| Error::data(format!("not a view of this version: {e}")))
     }
 
-    /// How pictures become this view's pixels.
+    /// How pictures become this view's pixels, whatever resizes them.
     #[must_use]
     pub fn framing(&self) -> Framing {
         Framing { crop: self.crop, margin: self.margin, size: self.size }
@@ -132,6 +147,7 @@ mod tests {
             crop: Crop::Roi,
             margin: 0.1,
             filter: View::BILINEAR.into(),
+            resize: Resize::Cpu,
             batch: 8,
             storage: Storage::F16,
             runtime: "1.31".into(),
@@ -150,6 +166,7 @@ mod tests {
             View { crop: Crop::Full, ..view() },
             View { margin: 0.2, ..view() },
             View { filter: "bicubic".into(), ..view() },
+            View { resize: Resize::Device, ..view() },
             View { batch: 4, ..view() },
             View { storage: Storage::F32, ..view() },
             View { runtime: "1.30".into(), ..view() },
@@ -158,8 +175,8 @@ mod tests {
             View { kernels: Kernels { tf32: false, nhwc: true }, ..view() },
             View { preprocessing: 2, ..view() },
         ];
-        // Two are of `kernels`, which the base does without.
-        assert_eq!(others.len(), base.parameters().as_object().unwrap().len() + 2);
+        // Three are of `resize` and `kernels`, which the base leaves out.
+        assert_eq!(others.len(), base.parameters().as_object().unwrap().len() + 3);
         for other in others {
             assert_ne!(other.hash(), base.hash(), "{other:?}");
         }

@@ -10,7 +10,7 @@
 
 use artifact::Hash;
 use artifact::embeddings::Storage;
-use embed::{Batch, Bound, Crop, Input, Kernels, Model, Pipeline, Provider, View};
+use embed::{Batch, Bound, Crop, Input, Kernels, Model, Pipeline, Provider, Resize, View};
 use stage::Fault;
 
 /// 16 pixels to 64 numbers; see `tests/oracles/tiny_backbone.py`.
@@ -38,6 +38,7 @@ fn view() -> View {
         runtime: "1".into(),
         provider: Provider::Cpu,
         kernels: Kernels::default(),
+        resize: Resize::Cpu,
         preprocessing: View::PREPROCESSING,
     }
 }

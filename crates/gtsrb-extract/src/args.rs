@@ -1,7 +1,7 @@
 //! The command line and the settings of `[extract]`.
 
 use artifact::embeddings::Storage;
-use embed::{Crop, Device, Kernels, Provider};
+use embed::{Crop, Device, Kernels, Provider, Resize};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use stage::{Common, Error, Result};
@@ -70,6 +70,10 @@ pub struct Flags {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     batch: Option<usize>,
+    /// What resizes pictures: the processor, or the device that the backbone runs on
+    #[arg(long, value_name = "cpu|device", value_parser = named::<Resize>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resize: Option<Resize>,
     /// On a GPU: round the inputs of convolutions to TF32, faster and less exact
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,6 +109,8 @@ pub struct Settings {
     /// view, although no bit depends on it on the processor: on a GPU the choice of algorithms
     /// does.
     pub batch: Option<usize>,
+    /// What resizes pictures.
+    pub resize: Resize,
     /// May a GPU round the inputs of convolutions to TF32?
     pub tf32: bool,
     /// Shall a GPU keep channels last in memory?
@@ -121,6 +127,7 @@ impl Default for Settings {
             storage: Storage::F16,
             device: Device::Auto,
             batch: None,
+            resize: Resize::Cpu,
             tf32: false,
             nhwc: false,
             cuda_graph: false,

@@ -18,6 +18,8 @@ pub struct Backbone {
     pub size: usize,
     /// Numbers in an embedding.
     pub dims: usize,
+    /// How its layers compute, as the stage before recorded it: `f32` or another.
+    pub precision: String,
 }
 
 impl Backbone {
@@ -43,6 +45,8 @@ impl Backbone {
                 .ok_or_else(|| damaged(&format!("no number `{key}` in its metadata")))
         };
         let (size, dims) = (number("size")?, number("dims")?);
-        Ok(Self { hash: Hash::of(&onnx), onnx, size, dims })
+        let precision = manifest.facts.get("precision").and_then(|fact| fact.as_str());
+        let precision = precision.unwrap_or("f32").to_owned();
+        Ok(Self { hash: Hash::of(&onnx), onnx, size, dims, precision })
     }
 }

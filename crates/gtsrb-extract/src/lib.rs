@@ -29,7 +29,7 @@ use backbone::Backbone;
 use collect::Collector;
 use index::Index;
 use pipeline::Pipeline;
-pub use summary::{Extracted, Summary, Verified};
+pub use summary::{Extracted, OnGpu, Summary, Verified};
 use why::why;
 
 const TOOL: &str = env!("CARGO_PKG_NAME");
@@ -75,7 +75,7 @@ fn extract(args: &Args, settings: &Settings) -> Result<Outcome<Summary>> {
         cache.remove_damaged(&writer)?;
         let pipeline =
             Pipeline::open(&backbone, &view, args.common.threads(), settings.cuda_graph)?;
-        summary.gpu = pipeline.gpu().cloned();
+        summary.gpu = pipeline.gpu().map(|gpu| OnGpu::new(gpu, &backbone.precision));
         let collector = Collector::new(&mut cache, &writer, view.storage, backbone.dims);
         summary.images_per_second = compute(pipeline, collector, &images, missing)?;
     }
@@ -149,6 +149,7 @@ fn view_of(settings: &Settings, backbone: &Backbone) -> Result<View> {
         crop: settings.crop,
         margin: settings.margin,
         filter: View::BILINEAR.to_owned(),
+        resize: settings.resize,
         batch: settings.batch(provider),
         storage: settings.storage,
         runtime: Runtime::load()?.version().to_owned(),

@@ -53,8 +53,8 @@ impl Pipeline {
         let Self { backbone, dims, storage } = self;
         backbone.run(
             images,
-            |image, framing, out| {
-                framing.frame(&image, out)?;
+            |image, framer, out| {
+                framer.frame(&image, out)?;
                 Ok((key(&image), image.path))
             },
             |batch| {

@@ -35,11 +35,27 @@ pub struct Extracted {
     pub device: String,
     /// The GPU that computed, if one did.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub gpu: Option<Gpu>,
+    pub gpu: Option<OnGpu>,
     /// ONNX Runtime's version.
     pub runtime: String,
     /// Computed embeddings a second, 0 where nothing was computed.
     pub images_per_second: f64,
+}
+
+/// How a GPU computed embeddings.
+#[derive(Serialize, Debug)]
+pub struct OnGpu {
+    /// Which it is, and which nodes it ran.
+    #[serde(flatten)]
+    pub gpu: Gpu,
+    /// How the backbone's layers compute.
+    pub precision: String,
+}
+
+impl OnGpu {
+    pub(crate) fn new(gpu: &Gpu, precision: &str) -> Self {
+        Self { gpu: gpu.clone(), precision: precision.to_owned() }
+    }
 }
 
 impl Extracted {

@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use embed::{Batch, Framing};
+use embed::{Batch, Framer};
 use picture::Picture;
 use stage::{Error, Outcome, Result};
 
@@ -71,14 +71,14 @@ type Framed = (PathBuf, Result<()>);
 
 /// Reads, decodes and resizes a picture: all of it, as the box of its sign.
 #[expect(clippy::unnecessary_wraps, reason = "an error would end the pipeline")]
-fn frame(found: Found, framing: &Framing, out: &mut [u8]) -> Result<Framed> {
+fn frame(found: Found, framer: &Framer, out: &mut [u8]) -> Result<Framed> {
     let path = match found {
         Ok(path) => path,
         Err((path, error)) => return Ok((path, Err(error))),
     };
     let framed = read(&path)
         .and_then(|bytes| Picture::decode(&bytes).map_err(|e| Error::data(e.to_string())))
-        .and_then(|picture| framing.frame_picture(&picture, None, out));
+        .and_then(|picture| framer.frame_picture(&picture, None, out));
     Ok((path, framed))
 }
 

@@ -65,7 +65,7 @@ fn any_size() -> [Size; 4] {
 }
 
 /// The backbone's picture size and the length of its embedding.
-fn sizes(backbone: &ModelProto) -> Result<(usize, usize)> {
+pub(crate) fn sizes(backbone: &ModelProto) -> Result<(usize, usize)> {
     let graph = graph(backbone)?;
     let image = graph.input.iter().find(|i| i.name == "image").and_then(declared);
     let embedding = graph.output.iter().find(|o| o.name == "embedding").and_then(declared);

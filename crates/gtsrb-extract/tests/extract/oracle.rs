@@ -49,4 +49,8 @@ fn embeddings_of_real_frames_equal_pythons() {
         let largest = row.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(largest < 1e-5, "frame {number}: {largest}");
     }
+    // A resize in the graph changes no bit.
+    let other = Run::new(&frames);
+    other.extract(&["--margin", "0.1", "--storage", "f32", "--resize", "device"]);
+    assert_eq!(other.embeddings().1, matrix);
 }

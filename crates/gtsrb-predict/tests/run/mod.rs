@@ -42,6 +42,7 @@ impl Run {
             runtime: "1".into(),
             provider: Provider::Cpu,
             kernels: embed::Kernels::default(),
+            resize: embed::Resize::default(),
             preprocessing: View::PREPROCESSING,
         };
         run.commit("backbone", "gtsrb-backbone", json!({}), |output| {

@@ -79,6 +79,7 @@ impl Run {
             runtime: "1".into(),
             provider: Provider::Cpu,
             kernels: embed::Kernels::default(),
+            resize: embed::Resize::default(),
             preprocessing: View::PREPROCESSING,
         };
         let keys: Vec<_> = images.iter().map(key).collect();
