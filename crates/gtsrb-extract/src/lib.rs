@@ -75,7 +75,7 @@ fn extract(args: &Args, settings: &Settings) -> Result<Outcome<Summary>> {
         cache.remove_damaged(&writer)?;
         let pipeline =
             Pipeline::open(&backbone, &view, args.common.threads(), settings.cuda_graph)?;
-        summary.gpu = pipeline.gpu().map(|gpu| OnGpu::new(gpu, &backbone.precision));
+        summary.gpu = pipeline.gpu().map(|gpu| Box::new(OnGpu::new(gpu, &backbone.precision)));
         let collector = Collector::new(&mut cache, &writer, view.storage, backbone.dims);
         summary.images_per_second = compute(pipeline, collector, &images, missing)?;
     }

@@ -35,7 +35,7 @@ pub struct Extracted {
     pub device: String,
     /// The GPU that computed, if one did.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub gpu: Option<OnGpu>,
+    pub gpu: Option<Box<OnGpu>>,
     /// ONNX Runtime's version.
     pub runtime: String,
     /// Computed embeddings a second, 0 where nothing was computed.
