@@ -133,6 +133,20 @@ fn a_warm_start_is_shorter_and_ends_in_the_same_place() {
 }
 
 #[test]
+fn a_start_extrapolated_along_the_path_is_nearer_than_the_last_fit() {
+    let (x, y) = clusters(500, 20, 4, 2.0);
+    let samples = Samples::new(x.view(), &y, 4).unwrap();
+    let run = |lambda, start: &Model| fit(&samples, lambda, start, &options(1e-5), |_| true);
+    let first = run(1e-1, &Model::zeros(4, 20));
+    let second = run(3e-2, &first.model);
+    let ahead = run(1e-2, &second.extrapolate(&first, 1e-2));
+    let behind = run(1e-2, &second.model);
+    assert!(ahead.curve[0] < behind.curve[0]);
+    assert!((ahead.objective - behind.objective).abs() < 1e-6);
+    assert_eq!(second.extrapolate(&second, 1e-2), second.model);
+}
+
+#[test]
 fn the_observer_sees_every_iteration_and_may_stop() {
     let (x, y) = clusters(200, 10, 4, 2.0);
     let samples = Samples::new(x.view(), &y, 4).unwrap();
