@@ -1,7 +1,7 @@
 //! Compares the embeddings of two runs over the same images.
 //!
 //! Usage: `cosine RUN CACHE RUN CACHE`. Prints the smallest and the mean cosine of all images'
-//! pairs.
+//! pairs, and the share of pairs that are equal to the last bit.
 
 use std::path::Path;
 
@@ -14,15 +14,15 @@ fn main() -> Result<()> {
     let [run, cache, other_run, other_cache] = &arguments[..] else {
         return Err(Error::usage("cosine RUN CACHE RUN CACHE"));
     };
-    let (mut least, mut sum, mut count) = (1.0_f64, 0.0, 0.0);
+    let (mut least, mut sum, mut equal, mut count) = (1.0_f64, 0.0, 0_u32, 0_u32);
     for split in Split::ALL {
         let (rows, ours) = embeddings(run, cache, split)?;
         let (other_rows, theirs) = embeddings(other_run, other_cache, split)?;
         if rows != other_rows || ours.dim() != theirs.dim() {
             return Err(Error::data("the runs don't have the same images in the same order"));
         }
-        for (a, b) in ours.rows().into_iter().zip(theirs.rows()) {
-            let pairs = || a.iter().zip(b).map(|(&a, &b)| (f64::from(a), f64::from(b)));
+        for (ours, theirs) in ours.rows().into_iter().zip(theirs.rows()) {
+            let pairs = || ours.iter().zip(theirs).map(|(&a, &b)| (f64::from(a), f64::from(b)));
             let (dot, a, b) = pairs().fold((0.0, 0.0, 0.0), |(dot, aa, bb), (a, b)| {
                 (dot + a * b, aa + a * a, bb + b * b)
             });
@@ -32,12 +32,13 @@ fn main() -> Result<()> {
             }
             least = cosine.min(least);
             sum += cosine;
-            count += 1.0;
+            equal += u32::from(ours == theirs);
+            count += 1;
         }
     }
     #[expect(clippy::print_stdout, reason = "the result")]
     {
-        println!("{least} {}", sum / count);
+        println!("{least} {} {}", sum / f64::from(count), f64::from(equal) / f64::from(count));
     }
     Ok(())
 }

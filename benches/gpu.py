@@ -1,7 +1,7 @@
 """Is extraction on an NVIDIA GPU right, and is it fast? `make gpu-check` calls it.
 
 usage: gpu.py RUN CONFIG DOWNLOADS OUT [--torch PYTHON] [--device cpu] [--seconds S]
-              [--batches N ...]
+              [--batches N ...] [--precisions P ...]
 
 RUN is a run with images (real GTSRB for figures that mean something), CONFIG its pipeline,
 DOWNLOADS what `make setup DEVICE=cuda` fetched, OUT the folder for `gpu.json`. PYTHON has
@@ -10,7 +10,7 @@ goes through everything on the processor, to try this script; goals are not judg
 
 - right: embeddings of all images beside the processor's, and what train and evaluate make of
   them.
-- fast: the backbone alone by batch, precision and setting, two sessions on preloaded batches;
+- fast: the backbone alone by batch, precision and setting, on batches that lie in memory;
   PyTorch on the same network; and the whole stage from a cold cache, with the share of time
   that the GPU is busy.
 
@@ -30,8 +30,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RELEASE = ROOT / "target" / "release"
-SESSIONS = 2
-PRECISIONS = ("f32", "f16")
 # What the pipeline may be told to do on a GPU, and what `bound` calls it.
 SETTINGS = ((), ("nhwc",), ("graph",), ("nhwc", "graph"))
 FLAGS = {"tf32": "--tf32", "nhwc": "--nhwc", "graph": "--cuda-graph"}
@@ -163,16 +161,28 @@ class Check:
         found = {"top1_reference": top1}
         for precision, run in runs.items():
             self.extract(run, self.args.device)
-            both = [part for r in (reference, run) for part in (r, r / "cache")]
-            least, mean = map(float, call(RELEASE / "examples" / "cosine", *both).split())
+            least, mean, equal = self.compare(reference, run)
             found |= {f"cosine_{precision}": least, f"cosine_mean_{precision}": mean}
-            found[f"top1_{precision}"] = self.top1(run) - top1
-        return found
+            found |= {f"equal_{precision}": equal, f"top1_{precision}": self.top1(run) - top1}
+        # Does it show where pictures are resized?
+        first = next(iter(runs))
+        other = self.run("resize", first)
+        self.extract(other, self.args.device, "--resize", "device")
+        least, mean, equal = self.compare(runs[first], other)
+        return found | {"cosine_resize": least, "equal_resize": equal}
+
+    @staticmethod
+    def compare(*runs):
+        """Smallest and mean cosine, and the share of equal embeddings."""
+        both = [part for run in runs for part in (run, run / "cache")]
+        return map(float, call(RELEASE / "examples" / "cosine", *both).split())
 
     def alone(self, run, batch, settings):
         """Images a second of a backbone alone; None where it can't be run so."""
         command = [RELEASE / "examples" / "bound", run / "backbone" / "backbone.onnx"]
-        command += [self.args.device, batch, SESSIONS, self.seconds, *settings]
+        # As the pipeline has them: a session that records a graph is alone.
+        sessions = 1 if "graph" in settings else 2
+        command += [self.args.device, batch, sessions, self.seconds, *settings]
         done = subprocess.run(
             [str(part) for part in command],
             stdout=subprocess.PIPE,
@@ -218,7 +228,7 @@ class Check:
                 }
         return found
 
-    def pytorch(self, run):
+    def pytorch(self):
         """Of each batch; nothing without PyTorch."""
         if not self.args.torch:
             return {}
@@ -250,14 +260,14 @@ def judge(found):
 
 
 def measure(check, device):
-    runs = {precision: check.run(precision, precision) for precision in PRECISIONS}
+    runs = {precision: check.run(precision, precision) for precision in check.args.precisions}
     correctness = check.correctness(runs)
     rows = check.table(runs)
     stage = check.end_to_end(runs, rows)
-    torch = check.pytorch(runs["f32"])
+    torch = check.pytorch()
     fastest = max(stage.values(), key=lambda row: row["images_per_second"])
     found = correctness | {"ratio_to_gpu_only": fastest["ratio_to_gpu_only"]}
-    for precision in PRECISIONS:
+    for precision in runs:
         ours = max(row["backbone_alone"] for name, row in stage.items() if name.startswith(precision))
         theirs = best_of_torch(torch, precision)
         if theirs:
@@ -274,6 +284,7 @@ def arguments():
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--batches", type=int, nargs="+", default=[32, 64, 128, 256, 512, 1024])
+    parser.add_argument("--precisions", nargs="+", default=["f32", "f16"])
     return parser.parse_args()
 
 

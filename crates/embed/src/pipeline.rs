@@ -24,7 +24,8 @@ const LOOK_FOR_SIGNALS: Duration = Duration::from_millis(100);
 const AHEAD: usize = 32;
 
 /// Sessions on a GPU, each with a thread and memory of its own: while one computes, the other
-/// copies.
+/// copies. A session that records a graph must be alone: CUDA takes what others do meanwhile,
+/// such as an allocation, for a part of it and gives up.
 const IN_FLIGHT: usize = 2;
 
 /// A backbone that is ready to run, with several threads.
@@ -64,10 +65,10 @@ type Shared<T> = Arc<Mutex<Receiver<T>>>;
 type Done<T> = SyncSender<Result<(u64, Batch<T>)>>;
 
 impl Pipeline {
-    /// Opens one model a thread on the processor, or two on a GPU after it was shown that the
+    /// Opens one model a thread on the processor, or on a GPU two, after it was shown that the
     /// work really runs there. `onnx` is the backbone that `view` names; it gives `dims`
-    /// numbers a picture. With `graph`, a GPU's kernels are recorded and replayed, which
-    /// changes no bit.
+    /// numbers a picture. With `graph`, a GPU's kernels are recorded and replayed by one model,
+    /// which changes no bit.
     ///
     /// # Errors
     /// As [`Bound::open`].
@@ -85,7 +86,7 @@ impl Pipeline {
             Provider::Cpu => (threads, None),
             Provider::Cuda => {
                 let nodes = placement(onnx, view.provider, view.kernels, &shape)?;
-                (IN_FLIGHT, Some(Gpu::of(nodes)))
+                (if graph { 1 } else { IN_FLIGHT }, Some(Gpu::of(nodes)))
             }
         };
         // One after the other: ONNX Runtime has races where sessions are made at once.

@@ -8,6 +8,7 @@
 )]
 
 mod cache;
+mod device;
 mod errors;
 mod oracle;
 mod run;
