@@ -1,5 +1,8 @@
 //! Objective and weights against scikit-learn's `LogisticRegression` at `tol=1e-8`.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::print_stdout, reason = "says what is skipped and how near they are")]
+
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
