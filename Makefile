@@ -26,7 +26,7 @@ FETCH      = [ -e '$(DOWNLOADS)/$(1)' ] || $(PYTHON) setup/fetch.py $(1) '$(DOWN
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all help config source build setup $(STAGES) check test gpu-check gpu-found oracles doc clean
+.PHONY: all help config source build setup $(STAGES) check test gpu-check gpu-found bench-train oracles doc clean
 
 all: evaluate ## images to report: PIPELINE=sample|gtsrb|gtsrb-tutorial|folder
 
@@ -103,6 +103,18 @@ gpu-found:
 	@rm -rf .venv-gpu && $(PYTHON) -m venv .venv-gpu
 	@.venv-gpu/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
+
+.venv-train/ready: benches/requirements-train.txt
+	@rm -rf .venv-train && $(PYTHON) -m venv .venv-train
+	@.venv-train/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+# Whoever isn't there after LIMIT seconds has lost.
+bench-train: .venv-train/ready ## training beside scikit-learn, PyTorch and linfa: PIPELINE=gtsrb LIMIT=300
+	@cargo build --release --quiet --workspace --example bench-train
+	@cargo build --release --quiet --manifest-path benches/linfa/Cargo.toml --target-dir target/linfa
+	@.venv-train/bin/python benches/train.py '$(RUNS_DIR)/$(if $(filter file,$(origin PIPELINE)),gtsrb,$(PIPELINE))' \
+	    '$(CACHE_DIR)' '$(RUNS_DIR)/bench' target/linfa/release/fit-linfa docs/training.md $(LIMIT)
 
 oracles: ## remake the committed golden files with PyTorch
 	@rm -rf .venv-torch && $(PYTHON) -m venv .venv-torch
