@@ -69,7 +69,8 @@ pub struct Flags {
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top: Option<bool>,
-    /// How the layers compute: f32, or int8, calibrated on training images [default: f32]
+    /// How the layers compute: f32, int8 (for processors, calibrated on training images), or
+    /// f16 (for GPUs) [default: f32]
     #[arg(long, value_enum)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
@@ -100,6 +101,8 @@ pub enum Precision {
     F32,
     /// Convolutions with bytes.
     Int8,
+    /// 16-bit floats.
+    F16,
 }
 
 /// The order of an ONNX model's input.

@@ -12,7 +12,7 @@ use artifact::embeddings::{Key, key};
 use artifact::images::{Image, ImageSet, Split};
 use artifact::{Hash, HashBuilder, Manifest, Work};
 use embed::{Crop, Framing, Input, Model, Provider, Runtime};
-use onnx_graph::quantise::{Calibration, HIGHS, LOWS};
+use onnx_graph::quantise::{Calibration, HIGHS, LOWS, widen};
 use onnx_graph::{ModelProto, metadata, set_metadata};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -103,7 +103,7 @@ impl Pictures {
             observe(&mut observer, &framing, batch, &mut calibration)?;
         }
         work.inputs.insert(INPUT.into(), hash(chosen.keys()));
-        let mut model = calibration.finish().map_err(unusable)?;
+        let mut model = calibration.finish().and_then(widen).map_err(unusable)?;
         set_metadata(&mut model, "precision", "int8");
         Ok(model)
     }

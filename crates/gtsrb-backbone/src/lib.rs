@@ -103,7 +103,7 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
     let weights = weights::read(&path)?;
     let mut work = work(&settings, &weights);
     let pictures = match settings.precision {
-        Precision::F32 => None,
+        Precision::F32 | Precision::F16 => None,
         Precision::Int8 => Some(Pictures::of(&args.common, &run)?),
     };
     if let Some(pictures) = &pictures {
@@ -121,6 +121,10 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
     let count = describe::count(&model, settings.size)?;
     if let Some(pictures) = pictures {
         model = pictures.quantise(&model, &mut work)?;
+    } else if settings.precision == Precision::F16 {
+        model =
+            onnx_graph::to_f16(&model).map_err(|e| network::unusable(e).context(path.display()))?;
+        set_metadata(&mut model, "precision", "f16");
     }
     let file = output.write(FILE, &onnx_graph::write(&model))?;
     let facts = facts(&model, settings.precision);

@@ -141,6 +141,20 @@ impl Builder {
         }
     }
 
+    /// Gives the node that makes `output` other attributes.
+    pub(crate) fn configure(&mut self, output: &str, attributes: Vec<AttributeProto>) {
+        if let Some(node) =
+            self.graph.node.iter_mut().find(|n| n.output.iter().any(|o| o == output))
+        {
+            node.attribute = attributes;
+        }
+    }
+
+    /// Takes all nodes away, to give others; their names stay taken.
+    pub(crate) fn clear_nodes(&mut self) {
+        self.graph.node.clear();
+    }
+
     /// Takes all outputs away, to give others.
     pub fn clear_outputs(&mut self) {
         self.graph.output.clear();

@@ -4,7 +4,7 @@ use crate::proto::TensorProto;
 use crate::{Error, Result};
 
 /// Types of elements, with the numbers that the format gives them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(i32)]
 pub enum Element {
     /// 32-bit float.
@@ -68,6 +68,13 @@ impl TensorProto {
     #[must_use]
     pub fn f32(dims: &[usize], values: &[f32]) -> Self {
         Self::raw(dims, Element::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+    }
+
+    /// A tensor of the 16-bit floats nearest to `values`, row by row.
+    #[must_use]
+    pub fn f16(dims: &[usize], values: &[f32]) -> Self {
+        let bytes = values.iter().flat_map(|&v| crate::float16::nearest(v).to_le_bytes());
+        Self::raw(dims, Element::F16, bytes.collect())
     }
 
     /// A tensor of 64-bit floats, row by row.

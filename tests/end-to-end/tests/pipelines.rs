@@ -261,3 +261,61 @@ fn the_sample_pipeline_takes_no_pictures() {
         assert!(!place.run("sample").exists());
     }
 }
+
+/// Pipelines of real signs that differ in precision alone.
+fn precision(name: &str) -> String {
+    format!(
+        "[backbone]\ntaps = [\"block4:6\", \"block7:6\"]\nprecision = \"{name}\"\n\
+         [extract]\nmargin = 0.05\n"
+    )
+}
+
+#[test]
+fn int8_keeps_accuracy_and_its_calibration() {
+    let (Some(signs), Some(python)) = (variable("GTSRB_MINI"), variable("ORACLE_PYTHON")) else {
+        return;
+    };
+    if !ready() {
+        return;
+    }
+    let place = Place::new();
+    let run_of = |name: &str| {
+        let config = place.config(name, &precision(name));
+        let arguments = [&format!("PIPELINE={name}"), &config, &format!("GTSRB={signs}")];
+        succeed(&mut place.make(&arguments.map(String::as_str)));
+        place.run(name)
+    };
+    let (whole, int8) = (run_of("f32"), run_of("int8"));
+    let top1 = |run: &Path| json(&run.join("metrics.json"))["top1"].as_f64().unwrap();
+    assert!(top1(&int8) > top1(&whole) - 0.02, "{} after {}", top1(&int8), top1(&whole));
+    let oracle = root().join("tests/oracles/backbone_int8.py");
+    let (stdout, _) = succeed(Command::new(python).arg(oracle).args([&whole, &int8]));
+    let cosines: serde_json::Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+    let number = |key: &str| cosines[key].as_f64().unwrap();
+    assert_eq!(cosines["images"], 860);
+    assert!(number("ours") > 0.975 && number("ours_least") > 0.85, "{cosines}");
+    assert!(number("ours") > number("onnxruntime") - 0.002, "{cosines}");
+
+    // From the start the same bytes; with other images the calibration that is there.
+    let before = snapshot(&int8.join("backbone"));
+    std::fs::remove_dir_all(int8.join("backbone")).unwrap();
+    run_of("int8");
+    assert_eq!(snapshot(&int8.join("backbone")), before);
+    let manifest = int8.join("images/manifest.json");
+    let ingest = root().join("target/release/gtsrb-ingest");
+    let earlier = json(&manifest);
+    let sample = place.path().join("runs/sample/data");
+    let tool = |name: &str| Command::new(root().join("target/release").join(name));
+    let small = place.config("sample", SMALL);
+    let small = small.strip_prefix("CONFIG=").unwrap();
+    succeed(
+        tool("gtsrb-sample")
+            .args(["--run".as_ref(), sample.parent().unwrap()])
+            .args(["--config", small]),
+    );
+    succeed(Command::new(ingest).arg("--run").arg(&int8).arg("--source").arg(&sample));
+    assert_ne!(json(&manifest), earlier);
+    let config = place.path().join("int8.toml");
+    succeed(tool("gtsrb-backbone").arg("--run").arg(&int8).arg("--config").arg(&config));
+    assert_eq!(snapshot(&int8.join("backbone")), before);
+}

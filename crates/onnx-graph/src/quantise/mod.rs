@@ -13,6 +13,7 @@
 mod batch_norm;
 mod numbers;
 mod plan;
+mod wide;
 
 use crate::proto::{ModelProto, TensorProto};
 use crate::tensor::floats;
@@ -20,6 +21,7 @@ use crate::{Builder, Element, Error, Result, Size, attribute, cut, graph};
 
 pub use numbers::{Channels, Scale};
 use plan::{Plan, plan};
+pub use wide::widen;
 
 /// The observer's output with the smallest value of each tensor.
 pub const LOWS: &str = "lows";
