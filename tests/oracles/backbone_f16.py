@@ -22,6 +22,9 @@ def pictures(size):
 def embed(path):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    # At the highest level onnxruntime 1.31's layout for processors crashes on float16
+    # convolutions before a Reshape, as transformers have them.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     size = session.get_inputs()[0].shape[1]
     return session.run(["embedding"], {"image": pictures(size)})[0]
