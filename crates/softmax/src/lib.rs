@@ -8,10 +8,10 @@
 //! ```
 //!
 //! which is scikit-learn's `LogisticRegression` with `C = 1/(λ n)`. Rows may have weights vᵢ: the
-//! first term is then -(1/Σv) Σᵢ vᵢ log softmax(W xᵢ + b)[yᵢ], scikit-learn's `sample_weight`
-//! with `C = 1/(λ Σv)`; and labels may be smoothed (see [`Samples`]). The objective is minimised by L-BFGS
-//! with a strong Wolfe line search. Every sum over rows runs over fixed blocks that are added
-//! in a fixed order, so the number of threads doesn't change a bit of the result. A machine
+//! first term is then `-(1/Σv) Σᵢ vᵢ log softmax(W xᵢ + b)[yᵢ]`, scikit-learn's `sample_weight`
+//! with `C = 1/(λ Σv)`; and labels may be smoothed (see [`Samples`]). The objective is minimised
+//! by L-BFGS with a strong Wolfe line search. Every sum over rows runs over fixed blocks that are
+//! added in a fixed order, so the number of threads doesn't change a bit of the result. A machine
 //! with other instructions (AVX-512, AVX2 with FMA, neither) may change the last bits.
 //!
 //! ```

@@ -10,7 +10,8 @@ use crate::{Model, Samples, precise};
 /// row, then `[classes]` the weights of a constant feature, which give the bias. This order is
 /// the one in which both matrix products run without transposing anything.
 ///
-/// The constant is [`constant`], not 1: see there.
+/// That constant is a fifth of the length of a standardised row rather than 1, which balances the
+/// bias's curvature with the weights'.
 #[derive(Debug)]
 pub struct Objective<'a> {
     samples: Samples<'a>,
