@@ -121,10 +121,11 @@ class Check:
         }
 
     def file(self, pattern, variable):
-        found = os.environ.get(variable) or next(iter(sorted(self.args.downloads.glob(pattern))), None)
+        found = [os.environ.get(variable), *sorted(self.args.downloads.glob(pattern))]
+        found = [file for file in found if file]
         if not found:
             fail(66, f"no {self.args.downloads / pattern}: run make setup DEVICE=cuda")
-        return str(Path(found).resolve())
+        return str(Path(found[0]).resolve())
 
     def stage(self, name, run, *flags):
         flags = ("--config", self.args.config, "--run", run, "--quiet", "--json", *flags)

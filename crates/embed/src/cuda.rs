@@ -53,7 +53,11 @@ pub(crate) fn unavailable(error: &ort::Error) -> Error {
     let failure = message.find("CUDA failure").map(|at| &message[at..]);
     let cause = message.split_once("with error:").map(|(_, cause)| cause);
     let detail = first_line(failure.or(cause).unwrap_or(message));
-    let remedy = if detail.contains("libcuda.so") {
+    // After the reason come places in C++.
+    let detail = detail.split(" ; ").next().unwrap_or(detail);
+    let remedy = if detail.contains("out of memory") || detail.contains("BFCArena") {
+        "a smaller batch needs less"
+    } else if detail.contains("libcuda.so") {
         "that library comes with NVIDIA's driver"
     } else if detail.contains("cannot open shared object file") {
         "run `make setup DEVICE=cuda` for NVIDIA's libraries"
@@ -121,7 +125,8 @@ mod tests {
         assert!(is_device_error(&full));
         let error = unavailable(&full);
         assert_eq!(error.fault(), stage::Fault::Unavailable);
-        assert!(error.to_string().contains("used: CUDA failure 2: out of memory"), "{error}");
+        let told = error.to_string();
+        assert!(told.contains("used: CUDA failure 2: out of memory; a smaller batch"), "{told}");
         for (said, remedy) in [
             ("with error: libcuda.so.1: cannot open shared object file: No such file", "driver"),
             ("with error: libcublasLt.so.13: cannot open shared object file", "make setup"),
