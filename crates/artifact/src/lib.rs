@@ -8,6 +8,7 @@ pub mod embeddings;
 mod hash;
 pub mod head;
 pub mod images;
+mod lock;
 mod manifest;
 mod output;
 mod table;

@@ -6,23 +6,25 @@
 //! old manifest goes first, so that a folder between two states counts as not made.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use stage::{Error, Result};
 
+use crate::lock::{Kind, Lock};
 use crate::manifest::{FILE, FORMAT};
 use crate::{FileRecord, Hash, Manifest, Work};
 
 /// How temporary names begin; the holder of the lock may remove all of them.
-const TEMPORARY: &str = ".tmp-";
+pub(crate) const TEMPORARY: &str = ".tmp-";
 
 /// A folder that this process alone may write.
 pub struct Output {
     dir: PathBuf,
-    _lock: File,
+    lock: Lock,
 }
 
 impl Output {
@@ -33,10 +35,9 @@ impl Output {
     /// another process holds it.
     pub fn open(dir: &Path) -> Result<Self> {
         fs::create_dir_all(dir).map_err(|e| Error::write(dir, &e))?;
-        let lock = lock(&dir.join(".lock"))?;
-        let output = Self { dir: dir.to_owned(), _lock: lock };
-        output.sweep()?;
-        Ok(output)
+        let lock = Lock::take(&dir.join(".lock"), Kind::Alone)?;
+        sweep(dir)?;
+        Ok(Self { dir: dir.to_owned(), lock })
     }
 
     /// The manifest that is there, if it describes `work` and every file is as it says.
@@ -50,16 +51,7 @@ impl Output {
 
     /// A new file that will be `name` (`/` for subfolders) when it is committed.
     pub fn create(&self, name: &str) -> Result<FileWriter> {
-        let temporary = self.dir.join(format!("{TEMPORARY}{}", name.replace('/', "-")));
-        // New, as a link planted at this name must not be written through.
-        let file = File::create_new(&temporary).map_err(|e| Error::write(&temporary, &e))?;
-        Ok(FileWriter {
-            name: name.to_owned(),
-            temporary: Temporary(temporary),
-            file: BufWriter::with_capacity(1 << 20, file),
-            hasher: blake3::Hasher::new(),
-            bytes: 0,
-        })
+        FileWriter::create(&self.dir, name)
     }
 
     /// Writes a small file whole.
@@ -71,8 +63,12 @@ impl Output {
 
     /// Gives `files` their names, removes those of the earlier artifact that are no longer
     /// part of it, and writes the manifest.
+    ///
+    /// # Errors
+    /// [`Busy`](stage::Fault::Busy) if somebody removed the lock's file in the meantime and
+    /// another process writes the folder.
     pub fn commit(
-        self,
+        mut self,
         work: Work,
         files: Vec<Staged>,
         counters: BTreeMap<String, u64>,
@@ -83,7 +79,9 @@ impl Output {
         let mut json = serde_json::to_vec_pretty(&manifest)
             .map_err(|e| Error::internal(format!("cannot write a manifest: {e}")))?;
         json.push(b'\n');
+        self.lock.keep()?;
         let staged_manifest = self.write(FILE, &json)?;
+        files.iter().try_for_each(Staged::check)?;
 
         let earlier = Manifest::read(&self.dir, &manifest.work.tool).ok();
         remove(&self.dir.join(FILE))?;
@@ -96,52 +94,26 @@ impl Output {
         place_all([(&staged_manifest, self.dir.join(FILE))])?;
         Ok(manifest)
     }
-
-    /// Removes temporary files of writers that died: the lock says that none lives. A folder
-    /// of such a name isn't ours.
-    fn sweep(&self) -> Result<()> {
-        let cannot = |e: io::Error| Error::read(&self.dir, &e);
-        for entry in fs::read_dir(&self.dir).map_err(cannot)? {
-            let entry = entry.map_err(cannot)?;
-            let ours = entry.file_name().to_string_lossy().starts_with(TEMPORARY);
-            if ours && !entry.file_type().map_err(cannot)?.is_dir() {
-                remove(&entry.path())?;
-            }
-        }
-        Ok(())
-    }
 }
 
-/// Takes the exclusive lock on `path`, which lasts as long as the file is open.
-pub(crate) fn lock(path: &Path) -> Result<File> {
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .read(true)
-        .open(path)
-        .map_err(|e| Error::write(path, &e))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let holder = fs::read_to_string(path).unwrap_or_default();
-            return Err(Error::busy(format!(
-                "{} is held by another process ({}): try again when it has ended",
-                path.display(),
-                holder.lines().next().unwrap_or("unknown")
-            )));
-        }
-        Err(TryLockError::Error(e)) => {
-            return Err(Error::config(format!(
-                "cannot lock {}: {e}; a file system without locks can't hold it: set RUNS_DIR or \
-                 CACHE_DIR to a folder on a local disk",
-                path.display()
-            )));
+/// Removes temporary files of writers that died from `dir`; the caller's lock says that none
+/// lives. A folder of such a name isn't ours.
+pub(crate) fn sweep(dir: &Path) -> Result<()> {
+    let cannot = |e: io::Error| Error::read(dir, &e);
+    for entry in fs::read_dir(dir).map_err(cannot)? {
+        let entry = entry.map_err(cannot)?;
+        let ours = entry.file_name().to_string_lossy().starts_with(TEMPORARY);
+        if ours && !entry.file_type().map_err(cannot)?.is_dir() {
+            remove(&entry.path())?;
         }
     }
-    // For people only: the truth is the operating system's lock.
-    let _ = file.set_len(0).and_then(|()| writeln!(file, "process {}", std::process::id()));
-    Ok(file)
+    Ok(())
+}
+
+/// A temporary name in `dir` for what will be `name`, unlike any other writer's.
+pub(crate) fn temporary(dir: &Path, name: &str) -> PathBuf {
+    let unique = RandomState::new().build_hasher().finish();
+    dir.join(format!("{TEMPORARY}{unique:016x}-{}", name.replace('/', "-")))
 }
 
 /// A temporary file, removed when dropped unless it was renamed.
@@ -177,9 +149,30 @@ impl Write for FileWriter {
 }
 
 impl FileWriter {
+    /// Starts a file in `dir` that will be `name`, under a temporary name of its own: two
+    /// writers never share one, even where somebody removed the file that locks one of them
+    /// out.
+    pub(crate) fn create(dir: &Path, name: &str) -> Result<Self> {
+        let temporary = temporary(dir, name);
+        // New, as a link planted at this name must not be written through.
+        let file = File::create_new(&temporary).map_err(|e| Error::write(&temporary, &e))?;
+        Ok(Self {
+            name: name.to_owned(),
+            temporary: Temporary(temporary),
+            file: BufWriter::with_capacity(1 << 20, file),
+            hasher: blake3::Hasher::new(),
+            bytes: 0,
+        })
+    }
+
     /// Names the file, for callers that have the error from a library.
     fn named(&self, error: &io::Error) -> io::Error {
         io::Error::new(error.kind(), Error::write(&self.temporary.0, error))
+    }
+
+    /// The hash of what was written so far.
+    pub(crate) fn hash(&self) -> Hash {
+        Hash(self.hasher.finalize().into())
     }
 
     /// Flushes and syncs; the file then waits for its commit.
@@ -188,8 +181,7 @@ impl FileWriter {
             .flush()
             .and_then(|()| self.file.get_ref().sync_all())
             .map_err(|e| Error::io(self.named(&e).to_string()))?;
-        let hash = Hash(self.hasher.finalize().into());
-        let record = FileRecord { hash, bytes: self.bytes, rows };
+        let record = FileRecord { hash: self.hash(), bytes: self.bytes, rows };
         Ok(Staged { name: self.name, temporary: self.temporary, record })
     }
 }
@@ -213,6 +205,15 @@ impl Staged {
     pub fn path(&self) -> &Path {
         &self.temporary.0
     }
+
+    /// That nobody removed it: then what is there must stay as it is.
+    pub(crate) fn check(&self) -> Result<()> {
+        let path = &self.temporary.0;
+        fs::symlink_metadata(path).map_err(|e| {
+            Error::io(format!("{} was lost before it was used: {e}; run again", path.display()))
+        })?;
+        Ok(())
+    }
 }
 
 /// Renames files to their targets, in or under the folder that they were made in, then syncs
@@ -234,7 +235,8 @@ fn sync_folder(dir: &Path) -> Result<()> {
     File::open(dir).and_then(|folder| folder.sync_all()).map_err(|e| Error::write(dir, &e))
 }
 
-fn remove(path: &Path) -> Result<()> {
+/// Removes a file that may not be there.
+pub(crate) fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::write(path, &e)),
         _ => Ok(()),
@@ -344,14 +346,11 @@ mod tests {
     #[test]
     fn a_link_at_a_temporary_name_is_not_followed() {
         let dir = tempfile::tempdir().unwrap();
-        let output = Output::open(dir.path()).unwrap();
         fs::write(dir.path().join("mine"), "x").unwrap();
         std::os::unix::fs::symlink("mine", dir.path().join(".tmp-a")).unwrap();
-        assert_eq!(output.write("a", b"y").err().unwrap().fault().code(), 73);
-        assert_eq!(fs::read(dir.path().join("mine")).unwrap(), b"x");
-        drop(output);
         commit(dir.path(), 1, &["a"]);
         assert_eq!(fs::read(dir.path().join("mine")).unwrap(), b"x");
+        assert_eq!(names(dir.path()), ["a", "manifest.json", "mine"]);
     }
 
     #[test]
@@ -362,5 +361,28 @@ mod tests {
         assert_eq!(error.fault().code(), 75);
         drop(first);
         Output::open(dir.path()).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_removed_lock_lets_one_of_two_commit() {
+        let dir = tempfile::tempdir().unwrap();
+        commit(dir.path(), 1, &["a"]);
+        let first = Output::open(dir.path()).unwrap();
+        let staged = first.write("b", b"b").unwrap();
+        fs::remove_file(dir.path().join(".lock")).unwrap();
+        let second = Output::open(dir.path()).unwrap();
+        let staged = [(first, vec![staged], 75), (second, vec![], 0)];
+        for (output, files, code) in staged {
+            assert_eq!(fs::read(dir.path().join("a")).unwrap(), b"a");
+            let result = output.commit(work(2), files, BTreeMap::new(), BTreeMap::new());
+            assert_eq!(result.err().map_or(0, |e| e.fault().code()), code);
+        }
+        let first = Output::open(dir.path()).unwrap();
+        let staged = first.write("b", b"b").unwrap();
+        fs::remove_file(staged.path()).unwrap();
+        let error = first.commit(work(3), vec![staged], BTreeMap::new(), BTreeMap::new());
+        assert_eq!(error.unwrap_err().fault().code(), 74);
+        assert_eq!(names(dir.path()), ["manifest.json"]);
     }
 }

@@ -1,21 +1,15 @@
 //! Embeddings into the cache, in the order that they come in, a part at a time.
 
-use artifact::Output;
-use artifact::embeddings::{Cache, Key, Storage};
+use artifact::embeddings::{Cache, Key, Storage, Writer, part_rows};
 use ndarray::ArrayView2;
 use stage::{Error, Result};
 
 use crate::pipeline::Embeddings;
 
-/// A part holds at most this many numbers: 64 MiB as f32, some seconds of work.
-const PART_NUMBERS: usize = 16 << 20;
-/// And at most this many rows.
-const PART_ROWS: usize = 8192;
-
 /// Appends a part whenever there is enough for one.
 pub struct Collector<'a> {
     cache: &'a mut Cache,
-    writer: &'a Output,
+    writer: &'a Writer,
     storage: Storage,
     dims: usize,
     keys: Vec<Key>,
@@ -24,7 +18,7 @@ pub struct Collector<'a> {
 
 impl<'a> Collector<'a> {
     /// Collects into `cache`, which `writer` holds.
-    pub fn new(cache: &'a mut Cache, writer: &'a Output, storage: Storage, dims: usize) -> Self {
+    pub fn new(cache: &'a mut Cache, writer: &'a Writer, storage: Storage, dims: usize) -> Self {
         Self { cache, writer, storage, dims, keys: Vec::new(), values: Vec::new() }
     }
 
@@ -32,7 +26,7 @@ impl<'a> Collector<'a> {
     pub fn take(&mut self, batch: Embeddings) -> Result<()> {
         self.keys.extend(batch.keys);
         self.values.extend(batch.values);
-        if self.keys.len() >= PART_ROWS || self.values.len() >= PART_NUMBERS {
+        if self.keys.len() >= part_rows(self.dims) {
             self.flush()?;
         }
         Ok(())

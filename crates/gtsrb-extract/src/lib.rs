@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use artifact::embeddings::{Cache, Embedded, Key, key, write_index};
+use artifact::embeddings::{Cache, Embedded, Key, Writer, key, write_index};
 use artifact::images::{Image, ImageSet, Split};
 use artifact::{Manifest, Output, Staged, Work};
 use embed::{Kernels, Provider, Runtime, View};
@@ -85,7 +85,7 @@ fn extract(args: &Args, settings: &Settings) -> Result<Outcome<Summary>> {
 
 /// The view's cache without what is damaged, the number of damaged parts, and the right to
 /// write it, or why there is none: that matters only to those who lack an embedding.
-fn open_cache(view: &View) -> Result<(Result<Output>, Cache, usize)> {
+fn open_cache(view: &View) -> Result<(Result<Writer>, Cache, usize)> {
     let writer = Cache::lock(&cache_root(), view.hash());
     // After the lock, as another process may have added to it until then.
     let mut cache = Cache::open(&cache_root(), view.hash())?;

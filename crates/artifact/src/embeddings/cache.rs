@@ -1,74 +1,54 @@
 //! The embeddings of one view, in immutable parts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, FixedSizeBinaryArray, FixedSizeListArray, Float16Array, Float32Array,
-    RecordBatch,
-};
-use arrow::datatypes::{DataType, Field, Schema};
-use half::f16;
-use half::slice::HalfFloatSliceExt as _;
 use ndarray::{Array2, ArrayView2};
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::Compression;
-use parquet::errors::ParquetError;
-use parquet::file::properties::EnabledStatistics;
-use parquet::schema::types::ColumnPath;
-use serde::{Deserialize, Serialize};
 use stage::{Error, Fault, Result};
 
-use super::{BATCH_ROWS, Key, STAGE, keys_array, to_key};
+use super::checked::Checked;
+use super::folder::{self, Writer};
+use super::part::{self, Storage};
+use super::{Key, STAGE, Shard};
+use crate::lock::Lock;
 use crate::output::place_all;
-use crate::table::{self, column, damaged, unwritten};
-use crate::{FileWriter, Hash, Output};
-
-/// Rows written at a time: the writer makes an object of 32 bytes of every half, so few at a
-/// time stay in the processor's cache.
-const WRITE_ROWS: usize = 64;
-
-/// Where a part's metadata name its view, so that a part in a wrong folder isn't trusted.
-const VIEW: &str = "view";
-
-/// How embeddings are stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Storage {
-    /// Half precision, 11 bits of mantissa: half the bytes.
-    #[default]
-    F16,
-    /// Single precision, as the backbone computes.
-    F32,
-}
+use crate::table::damaged;
+use crate::{FileWriter, Hash};
 
 /// Where an embedding is: part and row.
 type Place = (usize, usize);
 
 /// The embeddings of one view.
+///
+/// While it is open, its parts stay: whoever wants to remove some that others may need takes
+/// the view for itself.
 pub struct Cache {
-    dir: PathBuf,
-    view: Hash,
-    parts: Vec<PathBuf>,
-    places: HashMap<Key, Place>,
+    pub(super) dir: PathBuf,
+    pub(super) view: Hash,
+    pub(super) parts: Vec<PathBuf>,
+    pub(super) places: HashMap<Key, Place>,
     damaged: Vec<PathBuf>,
+    checked: Checked,
+    pub(super) in_use: Option<Lock>,
 }
 
 impl Cache {
     /// Reads which keys the cache under `root` holds of `view`; an empty cache is no error.
     /// A part whose keys can't be read, or that belongs to another view, is damaged: its
     /// embeddings count as missing.
+    ///
+    /// # Errors
+    /// [`Busy`](stage::Fault::Busy) if parts are being removed and that takes long.
     pub fn open(root: &Path, view: Hash) -> Result<Self> {
-        let dir = folder(root, view);
-        let found = parts_in(&dir)?;
-        let mut cache =
-            Self { dir, view, parts: Vec::new(), places: HashMap::new(), damaged: Vec::new() };
+        let dir = folder::of(root, view);
+        let in_use = folder::use_it(&dir)?;
+        let found = part::list(&dir)?;
+        let (parts, places, damaged) = (Vec::new(), HashMap::new(), Vec::new());
+        let checked = Checked::read(&dir);
+        let mut cache = Self { dir, view, parts, places, damaged, checked, in_use };
         for part in found {
-            match keys_of(&part, view) {
-                Ok(keys) => cache.add(part, keys),
+            match part::content(&part, view) {
+                Ok(content) => cache.add(part, &content.keys),
                 Err(e) if e.fault() == Fault::Data => {
                     tracing::warn!("{e}");
                     cache.damaged.push(part);
@@ -79,9 +59,9 @@ impl Cache {
         Ok(cache)
     }
 
-    fn add(&mut self, part: PathBuf, keys: impl IntoIterator<Item = Key>) {
+    fn add(&mut self, part: PathBuf, keys: &[Key]) {
         let index = self.parts.len();
-        self.places.extend(keys.into_iter().enumerate().map(|(row, key)| (key, (index, row))));
+        self.places.extend(keys.iter().enumerate().map(|(row, key)| (*key, (index, row))));
         self.parts.push(part);
     }
 
@@ -91,53 +71,112 @@ impl Cache {
         self.places.contains_key(key)
     }
 
-    /// Hashes every part and forgets what is in those whose bytes aren't what their name says.
-    /// Gives how many parts are damaged in all.
+    /// Hashes the parts that changed since they were last found whole, and forgets what is in
+    /// those whose bytes aren't what their name says. Gives how many parts are damaged in all.
     pub fn forget_damaged(&mut self) -> Result<usize> {
-        for (index, part) in self.parts.iter().enumerate() {
-            if !is_whole(part)? {
+        let changed = |part: &&PathBuf| !self.checked.knows(part);
+        let changed: Vec<PathBuf> = self.parts.iter().filter(changed).cloned().collect();
+        let mut found = HashSet::new();
+        for part in &changed {
+            if !self.checked.check(part, part::is_whole)? {
                 tracing::warn!("{} is damaged", part.display());
-                self.places.retain(|_, place| place.0 != index);
-                self.damaged.push(part.clone());
+                found.insert(part.clone());
             }
+        }
+        if !changed.is_empty() {
+            self.checked.save();
+        }
+        if !found.is_empty() {
+            self.drop_parts(&found)?;
+            self.damaged.extend(found);
         }
         Ok(self.damaged.len())
     }
 
-    /// Removes the damaged parts. The caller holds the folder through [`Cache::lock`].
-    pub fn remove_damaged(&mut self, _writer: &Output) -> Result<()> {
-        for part in self.damaged.drain(..) {
-            std::fs::remove_file(&part).map_err(|e| Error::write(&part, &e))?;
+    /// Goes on without some parts; what another part holds too stays known.
+    pub(super) fn drop_parts(&mut self, dropped: &HashSet<PathBuf>) -> Result<()> {
+        self.places.clear();
+        for part in std::mem::take(&mut self.parts) {
+            if !dropped.contains(&part) {
+                let keys = part::content(&part, self.view)?.keys;
+                self.add(part, &keys);
+            }
         }
         Ok(())
     }
 
-    /// Adds embeddings, shape `[keys, dims]`, as one new part: whole or not at all. The caller
-    /// holds the folder through [`Cache::lock`].
+    /// Removes the damaged parts; another writer may have done it before.
+    pub fn remove_damaged(&mut self, _writer: &Writer) -> Result<()> {
+        self.damaged.drain(..).try_for_each(|part| crate::output::remove(&part))
+    }
+
+    /// Adds embeddings, shape `[keys, dims]`, as one new part: whole or not at all.
     pub fn append(
         &mut self,
-        writer: &Output,
+        writer: &Writer,
         keys: &[Key],
         storage: Storage,
         embeddings: ArrayView2<f32>,
     ) -> Result<()> {
-        let batch = part_batch(keys, storage, embeddings)?;
-        let sink = writer.create("part")?;
-        let file = write_part(sink, &batch, self.view).map_err(|e| unwritten(&e))?;
-        let staged = file.finish(Some(keys.len() as u64))?;
-        let part = self.dir.join(part_name(staged.record().hash));
+        let sink = part::write(writer.create("part")?, self.view, keys, storage, embeddings)?;
+        self.place(sink, keys)
+    }
+
+    /// Gives a part that was written its name.
+    fn place(&mut self, written: FileWriter, keys: &[Key]) -> Result<()> {
+        let staged = written.finish(Some(keys.len() as u64))?;
+        staged.check()?;
+        let part = self.dir.join(part::name(staged.record().hash));
         place_all([(&staged, part.clone())])?;
-        self.add(part, keys.iter().copied());
+        // Its bytes were hashed on their way to the file.
+        self.checked.check(&part, |_| Ok::<_, Error>(true))?;
+        self.checked.save();
+        self.add(part, keys);
         Ok(())
     }
 
-    /// Takes the folder of `view` under `root` for writing; to be done before it is opened.
+    /// Takes over the parts of the same view under `other` that hold some of `wanted`. Gives
+    /// how many were taken; one that is damaged isn't, and is named.
+    ///
+    /// # Errors
+    /// Where a file can't be read or written.
+    pub fn adopt(&mut self, writer: &Writer, other: &Path, wanted: &HashSet<Key>) -> Result<usize> {
+        let other = Self::open(other, self.view)?;
+        let useful: HashSet<usize> =
+            wanted.iter().filter_map(|key| other.places.get(key)).map(|place| place.0).collect();
+        let mut taken = 0;
+        for (_, part) in other.parts.iter().enumerate().filter(|(i, _)| useful.contains(i)) {
+            let keys = part::content(part, self.view)?.keys;
+            let mut copy = writer.create("part")?;
+            let mut source = std::fs::File::open(part).map_err(|e| Error::read(part, &e))?;
+            std::io::copy(&mut source, &mut copy).map_err(|e| Error::io(e.to_string()))?;
+            if part.file_name() == Some(part::name(copy.hash()).as_ref()) {
+                self.place(copy, &keys)?;
+                taken += 1;
+            } else {
+                tracing::warn!("{} is damaged: not taken over", part.display());
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Takes the folder of `view` under `root` for one writer; to be done before it is opened.
     ///
     /// # Errors
     /// [`Busy`](stage::Fault::Busy) if another process writes it,
     /// [`Create`](stage::Fault::Create) if it can't be written.
-    pub fn lock(root: &Path, view: Hash) -> Result<Output> {
-        Output::open(&folder(root, view))
+    pub fn lock(root: &Path, view: Hash) -> Result<Writer> {
+        Writer::alone(&folder::of(root, view))
+    }
+
+    /// Takes the folder of `view` under `root` for a writer beside others: of one share of a
+    /// run, or of no embeddings of its own; to be done before it is opened.
+    ///
+    /// # Errors
+    /// [`Busy`](stage::Fault::Busy) if a process writes all of it or the same share,
+    /// [`Create`](stage::Fault::Create) if it can't be written.
+    pub fn share(root: &Path, view: Hash, shard: Option<Shard>) -> Result<Writer> {
+        Writer::beside_others(&folder::of(root, view), shard)
     }
 
     /// The embeddings of `keys` in that order, shape `[keys, dims]`. Each part that is read is
@@ -161,162 +200,31 @@ impl Cache {
         for (part, mut rows) in self.parts.iter().zip(wanted) {
             if !rows.is_empty() {
                 rows.sort_unstable();
-                copy_rows(part, &rows, &mut matrix)?;
+                part::copy_rows(part, &rows, &mut matrix)?;
             }
         }
         Ok(matrix)
     }
-}
 
-/// Writes a part; the embeddings are stored as they are, without statistics.
-fn write_part(
-    sink: FileWriter,
-    batch: &RecordBatch,
-    view: Hash,
-) -> std::result::Result<FileWriter, ParquetError> {
-    let elements = ColumnPath::new(["embedding", "list", "element"].map(String::from).into());
-    let properties = table::properties(&[(VIEW, view.to_string())])
-        .set_compression(Compression::UNCOMPRESSED)
-        .set_dictionary_enabled(false)
-        .set_column_statistics_enabled(elements, EnabledStatistics::None)
-        .build();
-    let mut parquet = ArrowWriter::try_new(sink, batch.schema(), Some(properties))?;
-    for start in (0..batch.num_rows()).step_by(WRITE_ROWS) {
-        let rows = WRITE_ROWS.min(batch.num_rows() - start);
-        parquet.write(&batch.slice(start, rows))?;
-    }
-    parquet.into_inner()
-}
-
-fn folder(root: &Path, view: Hash) -> PathBuf {
-    root.join(view.to_string())
-}
-
-/// Whether a part's bytes are what its name says.
-fn is_whole(part: &Path) -> Result<bool> {
-    let name = part.file_name().unwrap_or_default().to_string_lossy();
-    Ok(part_name(Hash::of_file(part)?) == name)
-}
-
-fn part_name(hash: Hash) -> String {
-    format!("part-{hash}.parquet")
-}
-
-/// The parts of a view's folder by name; foreign and temporary files are left alone, and so
-/// is what is no plain file: to open a pipe would wait for ever.
-fn parts_in(dir: &Path) -> Result<Vec<PathBuf>> {
-    let entries = match std::fs::read_dir(dir) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(|e| Error::read(dir, &e))?,
-    };
-    let mut parts = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(|e| Error::read(dir, &e))?;
-        let plain = entry.file_type().map_err(|e| Error::read(dir, &e))?.is_file();
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if plain && name.starts_with("part-") && name.ends_with(".parquet") {
-            parts.push(entry.path());
+    /// Hashes every part.
+    ///
+    /// # Errors
+    /// [`Data`](stage::Fault::Data), naming each that is damaged.
+    pub fn verify(&mut self) -> Result<()> {
+        let mut wrong: Vec<PathBuf> = self.damaged.clone();
+        for part in &self.parts {
+            if !self.checked.check(part, part::is_whole)? {
+                part::distrust(part);
+                wrong.push(part.clone());
+            }
         }
+        self.checked.save();
+        let reason = "its bytes are not what its name says";
+        let named: Vec<String> =
+            wrong.iter().map(|part| damaged(part, reason, STAGE).to_string()).collect();
+        if named.is_empty() { Ok(()) } else { Err(Error::data(named.join("\n  "))) }
     }
-    parts.sort();
-    Ok(parts)
 }
-
-/// Reads the keys of a part of `view` and nothing else of it.
-fn keys_of(part: &Path, view: Hash) -> Result<Vec<Key>> {
-    let file = std::fs::File::open(part).map_err(|e| Error::read(part, &e))?;
-    let builder =
-        ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(part, &e, STAGE))?;
-    let about = builder.metadata().file_metadata().key_value_metadata();
-    let known = about.into_iter().flatten().find(|entry| entry.key == VIEW);
-    if known.and_then(|entry| entry.value.as_ref()) != Some(&view.to_string()) {
-        return Err(damaged(part, "it is not of this view", STAGE));
-    }
-    let mask = ProjectionMask::columns(builder.parquet_schema(), ["key"]);
-    let reader = builder
-        .with_projection(mask)
-        .with_batch_size(1 << 16)
-        .build()
-        .map_err(|e| damaged(part, &e, STAGE))?;
-    let mut keys = Vec::new();
-    for batch in reader {
-        let batch = batch.map_err(|e| damaged(part, &e, STAGE))?;
-        let column: &FixedSizeBinaryArray =
-            column(&batch, "key").map_err(|e| damaged(part, e, STAGE))?;
-        let read: std::result::Result<Vec<_>, _> = column.iter().flatten().map(to_key).collect();
-        keys.extend(read.map_err(|e| damaged(part, e, STAGE))?);
-    }
-    Ok(keys)
-}
-
-fn part_batch(keys: &[Key], storage: Storage, embeddings: ArrayView2<f32>) -> Result<RecordBatch> {
-    let internal = |e| Error::internal(format!("cannot build a part: {e}"));
-    let flat = embeddings.iter().copied();
-    let (values, kind): (ArrayRef, _) = match storage {
-        Storage::F32 => (Arc::new(flat.collect::<Float32Array>()), DataType::Float32),
-        Storage::F16 => {
-            let half = flat.map(f16::from_f32);
-            (Arc::new(Float16Array::from_iter_values(half)), DataType::Float16)
-        }
-    };
-    let element = Arc::new(Field::new("element", kind, false));
-    let width = embeddings.ncols() as i32;
-    let list = FixedSizeListArray::try_new(element, width, values, None).map_err(internal)?;
-    let schema = Schema::new(vec![
-        Field::new("key", DataType::FixedSizeBinary(32), false),
-        Field::new("embedding", list.data_type().clone(), false),
-    ]);
-    RecordBatch::try_new(Arc::new(schema), vec![keys_array(keys.iter().copied())?, Arc::new(list)])
-        .map_err(internal)
-}
-
-/// Copies rows of `part`, given as (row in the part, row in `matrix`) in ascending order.
-fn copy_rows(part: &Path, rows: &[(usize, usize)], matrix: &mut Array2<f32>) -> Result<()> {
-    if !is_whole(part)? {
-        return Err(damaged(part, "its bytes are not what its name says", STAGE));
-    }
-    let mut rows = rows.iter().peekable();
-    let mut start = 0;
-    for batch in table::reader(part, BATCH_ROWS, STAGE)? {
-        let batch = batch.map_err(|e| damaged(part, &e, STAGE))?;
-        let end = start + batch.num_rows();
-        let list: &FixedSizeListArray =
-            column(&batch, "embedding").map_err(|e| damaged(part, e, STAGE))?;
-        if list.value_length() as usize != matrix.ncols() {
-            let found = list.value_length();
-            let wanted = matrix.ncols();
-            return Err(damaged(part, format!("{found} dimensions, not {wanted}"), STAGE));
-        }
-        while let Some((row, target)) = rows.next_if(|(row, _)| *row < end) {
-            let mut target = matrix.row_mut(*target);
-            // A row of a matrix in standard order is one slice.
-            let target = target.as_slice_mut().unwrap_or_default();
-            copy_row(list, row - start, target).map_err(|e| damaged(part, e, STAGE))?;
-        }
-        start = end;
-    }
-    Ok(())
-}
-
-fn copy_row(
-    list: &FixedSizeListArray,
-    row: usize,
-    target: &mut [f32],
-) -> std::result::Result<(), &'static str> {
-    let start = row * target.len();
-    let range = start..start + target.len();
-    let values = list.values().as_any();
-    if let Some(half) = values.downcast_ref::<Float16Array>() {
-        half.values()[range].convert_to_f32_slice(target);
-    } else if let Some(single) = values.downcast_ref::<Float32Array>() {
-        target.copy_from_slice(&single.values()[range]);
-    } else {
-        return Err("embeddings are neither f16 nor f32");
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -383,6 +291,6 @@ mod tests {
         assert!(!second.holds(&keys(1)[0]));
         assert_eq!(second.forget_damaged().unwrap(), 2);
         second.remove_damaged(&writer).unwrap();
-        assert_eq!(parts_in(&second.dir).unwrap(), Vec::<PathBuf>::new());
+        assert_eq!(part::list(&second.dir).unwrap(), Vec::<PathBuf>::new());
     }
 }

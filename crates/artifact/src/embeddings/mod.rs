@@ -7,15 +7,26 @@
 //! holds keys and no place, so that it doesn't matter in which order the cache was filled.
 
 mod cache;
+mod checked;
+mod compact;
+mod folder;
 mod index;
+mod part;
+mod shard;
+mod views;
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, FixedSizeBinaryArray};
 use stage::{Error, Result};
 
-pub use cache::{Cache, Storage};
+pub use cache::Cache;
+pub use compact::Compacted;
+pub use folder::Writer;
 pub use index::{Embedded, Row, write_index};
+pub use part::Storage;
+pub use shard::Shard;
+pub use views::{ViewFolder, describe, remove, views};
 
 use crate::images::Image;
 use crate::{Hash, HashBuilder};
@@ -25,6 +36,13 @@ const STAGE: &str = "gtsrb-extract";
 
 /// Rows read at a time: at 4,320 dimensions about 35 MB.
 const BATCH_ROWS: usize = 2048;
+
+/// How many rows a full part has, where an embedding has `dims` numbers: at most 8,192, and
+/// as many as make 64 MiB of f32, which takes seconds to compute.
+#[must_use]
+pub fn part_rows(dims: usize) -> usize {
+    (16_usize << 20).div_ceil(dims.max(1)).min(8192)
+}
 
 /// Names the content that an embedding was computed from, within one view.
 pub type Key = Hash;

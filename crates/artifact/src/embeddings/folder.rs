@@ -1,0 +1,100 @@
+//! The folder of a view: who may write it, and who uses it.
+//!
+//! Two locks keep its parts safe. `.lock` is for writers: one alone, or several that compute
+//! different shares. `.used` is held by everyone who has the cache open, together; whoever
+//! removes parts takes it alone. Its time says when the view was last used.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use stage::{Error, Fault, Result, check_interrupt};
+
+use super::Shard;
+use crate::lock::{Kind, Lock};
+use crate::output::{TEMPORARY, sweep};
+use crate::{FileWriter, Hash};
+
+/// Names the lock of writers.
+pub(super) const LOCK: &str = ".lock";
+
+/// Names the lock of everyone, whose time is that of the last use.
+pub(super) const USED: &str = ".used";
+
+/// How long removing parts may keep others waiting.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The folder of `view` in the cache under `root`.
+pub(super) fn of(root: &Path, view: Hash) -> PathBuf {
+    root.join(view.to_string())
+}
+
+/// Says that the view in `dir` is in use, until the lock is dropped. None where there is no
+/// such folder, or where it can't be written, or where the file system has no locks: then
+/// nobody can take parts away either.
+pub(super) fn use_it(dir: &Path) -> Result<Option<Lock>> {
+    let started = Instant::now();
+    loop {
+        check_interrupt()?;
+        match Lock::take(&dir.join(USED), Kind::Together) {
+            Ok(lock) => {
+                lock.set_time(SystemTime::now());
+                return Ok(Some(lock));
+            }
+            Err(e) if e.fault() == Fault::Busy && started.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(e) if e.fault() == Fault::Busy => return Err(e),
+            Err(_) => return Ok(None),
+        }
+    }
+}
+
+/// Takes the view in `dir` from everyone, to remove parts.
+///
+/// # Errors
+/// [`Busy`](Fault::Busy) while somebody has it open.
+pub(super) fn take_from_all(dir: &Path) -> Result<Lock> {
+    Lock::take(&dir.join(USED), Kind::Alone)
+}
+
+/// When the view in `dir` was last used, if that is known.
+pub(super) fn last_use(dir: &Path) -> Option<SystemTime> {
+    std::fs::metadata(dir.join(USED)).and_then(|file| file.modified()).ok()
+}
+
+/// The right to add parts to a view's folder.
+///
+/// Parts are immutable and have names of their own, so that several writers do each other no
+/// harm. What the locks prevent is computing the same twice.
+pub struct Writer {
+    dir: PathBuf,
+    _all: Lock,
+    _shard: Option<Lock>,
+}
+
+impl Writer {
+    pub(super) fn alone(dir: &Path) -> Result<Self> {
+        let writer = Self::take(dir, Kind::Alone, None)?;
+        sweep(dir)?;
+        Ok(writer)
+    }
+
+    pub(super) fn beside_others(dir: &Path, shard: Option<Shard>) -> Result<Self> {
+        Self::take(dir, Kind::Together, shard)
+    }
+
+    fn take(dir: &Path, kind: Kind, shard: Option<Shard>) -> Result<Self> {
+        std::fs::create_dir_all(dir).map_err(|e| Error::write(dir, &e))?;
+        let all = Lock::take(&dir.join(LOCK), kind)?;
+        // A temporary name: the next writer alone sweeps it away.
+        let name =
+            |shard: Shard| format!("{TEMPORARY}{}.lock", shard.to_string().replace('/', "-of-"));
+        let shard = shard.map(|shard| Lock::take(&dir.join(name(shard)), Kind::Alone));
+        Ok(Self { dir: dir.to_owned(), _all: all, _shard: shard.transpose()? })
+    }
+
+    /// Starts a file that will be `name`.
+    pub(super) fn create(&self, name: &str) -> Result<FileWriter> {
+        FileWriter::create(&self.dir, name)
+    }
+}

@@ -1,0 +1,250 @@
+//! The format of a part: an immutable Parquet file {`key`, `embedding`}, named after the hash
+//! of its bytes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arrow::array::{
+    Array, ArrayRef, FixedSizeBinaryArray, FixedSizeListArray, Float16Array, Float32Array,
+    RecordBatch,
+};
+use arrow::datatypes::{DataType, Field, Schema};
+use half::f16;
+use half::slice::HalfFloatSliceExt as _;
+use ndarray::{Array2, ArrayView2};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::Compression;
+use parquet::errors::ParquetError;
+use parquet::file::properties::EnabledStatistics;
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use parquet::schema::types::ColumnPath;
+use serde::{Deserialize, Serialize};
+use stage::{Error, Result};
+
+use super::{BATCH_ROWS, Key, STAGE, keys_array, to_key};
+use crate::table::{self, column, damaged, unwritten};
+use crate::{FileWriter, Hash};
+
+/// Rows written at a time: the writer makes an object of 32 bytes of every half, so few at a
+/// time stay in the processor's cache.
+const WRITE_ROWS: usize = 64;
+
+/// Where a part's metadata name its view, so that a part in a wrong folder isn't trusted.
+const VIEW: &str = "view";
+
+/// How embeddings are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Storage {
+    /// Half precision, 11 bits of mantissa: half the bytes.
+    #[default]
+    F16,
+    /// Single precision, as the backbone computes.
+    F32,
+}
+
+/// What a part says of itself.
+pub(super) struct Content {
+    /// Its rows' keys in order.
+    pub keys: Vec<Key>,
+    /// Numbers in an embedding.
+    pub dims: usize,
+    /// How they are stored.
+    pub storage: Storage,
+}
+
+/// Writes a part; the embeddings, shape `[keys, dims]`, are stored as they are, without
+/// statistics.
+pub(super) fn write(
+    sink: FileWriter,
+    view: Hash,
+    keys: &[Key],
+    storage: Storage,
+    embeddings: ArrayView2<f32>,
+) -> Result<FileWriter> {
+    let batch = part_batch(keys, storage, embeddings)?;
+    write_batch(sink, &batch, view).map_err(|e| unwritten(&e))
+}
+
+fn write_batch(
+    sink: FileWriter,
+    batch: &RecordBatch,
+    view: Hash,
+) -> std::result::Result<FileWriter, ParquetError> {
+    let elements = ColumnPath::new(["embedding", "list", "element"].map(String::from).into());
+    let properties = table::properties(&[(VIEW, view.to_string())])
+        .set_compression(Compression::UNCOMPRESSED)
+        .set_dictionary_enabled(false)
+        .set_column_statistics_enabled(elements, EnabledStatistics::None)
+        .build();
+    let mut parquet = ArrowWriter::try_new(sink, batch.schema(), Some(properties))?;
+    for start in (0..batch.num_rows()).step_by(WRITE_ROWS) {
+        let rows = WRITE_ROWS.min(batch.num_rows() - start);
+        parquet.write(&batch.slice(start, rows))?;
+    }
+    parquet.into_inner()
+}
+
+/// Whether a part's bytes are what its name says.
+pub(super) fn is_whole(part: &Path) -> Result<bool> {
+    let said = part.file_name().unwrap_or_default().to_string_lossy();
+    Ok(name(Hash::of_file(part)?) == said)
+}
+
+/// The name of the part whose bytes have this hash.
+pub(super) fn name(hash: Hash) -> String {
+    format!("part-{hash}.parquet")
+}
+
+/// The parts of a view's folder by name; foreign and temporary files are left alone, and so
+/// is what is no plain file: to open a pipe would wait for ever.
+pub(super) fn list(dir: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(dir) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(|e| Error::read(dir, &e))?,
+    };
+    let mut parts = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|e| Error::read(dir, &e))?;
+        let plain = entry.file_type().map_err(|e| Error::read(dir, &e))?.is_file();
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if plain && name.starts_with("part-") && name.ends_with(".parquet") {
+            parts.push(entry.path());
+        }
+    }
+    parts.sort();
+    Ok(parts)
+}
+
+/// How many rows a part says that it has.
+pub(super) fn rows(part: &Path) -> Result<u64> {
+    let file = std::fs::File::open(part).map_err(|e| Error::read(part, &e))?;
+    let reader = SerializedFileReader::new(file).map_err(|e| damaged(part, &e, STAGE))?;
+    Ok(reader.metadata().file_metadata().num_rows() as u64)
+}
+
+/// Reads the keys of a part of `view`, and no embedding.
+///
+/// # Errors
+/// [`Data`](stage::Fault::Data) if it can't be read or belongs to another view.
+pub(super) fn content(part: &Path, view: Hash) -> Result<Content> {
+    let file = std::fs::File::open(part).map_err(|e| Error::read(part, &e))?;
+    let builder =
+        ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(part, &e, STAGE))?;
+    let about = builder.metadata().file_metadata().key_value_metadata();
+    let known = about.into_iter().flatten().find(|entry| entry.key == VIEW);
+    if known.and_then(|entry| entry.value.as_ref()) != Some(&view.to_string()) {
+        return Err(damaged(part, "it is not of this view", STAGE));
+    }
+    let (dims, storage) = kind(builder.schema()).map_err(|e| damaged(part, e, STAGE))?;
+    let mask = ProjectionMask::columns(builder.parquet_schema(), ["key"]);
+    let reader = builder
+        .with_projection(mask)
+        .with_batch_size(1 << 16)
+        .build()
+        .map_err(|e| damaged(part, &e, STAGE))?;
+    let mut keys = Vec::new();
+    for batch in reader {
+        let batch = batch.map_err(|e| damaged(part, &e, STAGE))?;
+        let column: &FixedSizeBinaryArray =
+            column(&batch, "key").map_err(|e| damaged(part, e, STAGE))?;
+        let read: std::result::Result<Vec<_>, _> = column.iter().flatten().map(to_key).collect();
+        keys.extend(read.map_err(|e| damaged(part, e, STAGE))?);
+    }
+    Ok(Content { keys, dims, storage })
+}
+
+/// Dimensions and storage of a part's embeddings.
+fn kind(schema: &Schema) -> std::result::Result<(usize, Storage), &'static str> {
+    match schema.field_with_name("embedding").map(Field::data_type) {
+        Ok(DataType::FixedSizeList(element, dims)) => match element.data_type() {
+            DataType::Float16 => Ok((*dims as usize, Storage::F16)),
+            DataType::Float32 => Ok((*dims as usize, Storage::F32)),
+            _ => Err("embeddings are neither f16 nor f32"),
+        },
+        _ => Err("column embedding is missing or no list of one size"),
+    }
+}
+
+fn part_batch(keys: &[Key], storage: Storage, embeddings: ArrayView2<f32>) -> Result<RecordBatch> {
+    let internal = |e| Error::internal(format!("cannot build a part: {e}"));
+    let flat = embeddings.iter().copied();
+    let (values, kind): (ArrayRef, _) = match storage {
+        Storage::F32 => (Arc::new(flat.collect::<Float32Array>()), DataType::Float32),
+        Storage::F16 => {
+            let half = flat.map(f16::from_f32);
+            (Arc::new(Float16Array::from_iter_values(half)), DataType::Float16)
+        }
+    };
+    let element = Arc::new(Field::new("element", kind, false));
+    let width = embeddings.ncols() as i32;
+    let list = FixedSizeListArray::try_new(element, width, values, None).map_err(internal)?;
+    let schema = Schema::new(vec![
+        Field::new("key", DataType::FixedSizeBinary(32), false),
+        Field::new("embedding", list.data_type().clone(), false),
+    ]);
+    RecordBatch::try_new(Arc::new(schema), vec![keys_array(keys.iter().copied())?, Arc::new(list)])
+        .map_err(internal)
+}
+
+/// Copies rows of `part`, given as (row in the part, row in `matrix`) in ascending order.
+/// The part is verified before it is read.
+pub(super) fn copy_rows(
+    part: &Path,
+    rows: &[(usize, usize)],
+    matrix: &mut Array2<f32>,
+) -> Result<()> {
+    if !is_whole(part)? {
+        distrust(part);
+        return Err(damaged(part, "its bytes are not what its name says", STAGE));
+    }
+    let mut rows = rows.iter().peekable();
+    let mut start = 0;
+    for batch in table::reader(part, BATCH_ROWS, STAGE)? {
+        let batch = batch.map_err(|e| damaged(part, &e, STAGE))?;
+        let end = start + batch.num_rows();
+        let list: &FixedSizeListArray =
+            column(&batch, "embedding").map_err(|e| damaged(part, e, STAGE))?;
+        if list.value_length() as usize != matrix.ncols() {
+            let found = list.value_length();
+            let wanted = matrix.ncols();
+            return Err(damaged(part, format!("{found} dimensions, not {wanted}"), STAGE));
+        }
+        while let Some((row, target)) = rows.next_if(|(row, _)| *row < end) {
+            let mut target = matrix.row_mut(*target);
+            // A row of a matrix in standard order is one slice.
+            let target = target.as_slice_mut().unwrap_or_default();
+            copy_row(list, row - start, target).map_err(|e| damaged(part, e, STAGE))?;
+        }
+        start = end;
+    }
+    Ok(())
+}
+
+/// Makes a part look changed, so that the next writer hashes it and computes its embeddings
+/// again. Where that isn't allowed, neither is mending it.
+pub(super) fn distrust(part: &Path) {
+    let _ = std::fs::File::open(part).and_then(|file| file.set_modified(SystemTime::now()));
+}
+
+fn copy_row(
+    list: &FixedSizeListArray,
+    row: usize,
+    target: &mut [f32],
+) -> std::result::Result<(), &'static str> {
+    let start = row * target.len();
+    let range = start..start + target.len();
+    let values = list.values().as_any();
+    if let Some(half) = values.downcast_ref::<Float16Array>() {
+        half.values()[range].convert_to_f32_slice(target);
+    } else if let Some(single) = values.downcast_ref::<Float32Array>() {
+        target.copy_from_slice(&single.values()[range]);
+    } else {
+        return Err("embeddings are neither f16 nor f32");
+    }
+    Ok(())
+}
