@@ -26,7 +26,7 @@ FETCH      = [ -e '$(DOWNLOADS)/$(1)' ] || $(PYTHON) setup/fetch.py $(1) '$(DOWN
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all help config source build setup $(STAGES) check test gpu-check gpu-found bench-train oracles doc clean
+.PHONY: all help config source build setup $(STAGES) check test bench-cache bench-train gpu-check gpu-found oracles doc clean
 
 all: evaluate ## images to report: PIPELINE=sample|gtsrb|gtsrb-tutorial|folder
 
@@ -115,6 +115,12 @@ bench-train: .venv-train/ready ## training beside scikit-learn, PyTorch and linf
 	@cargo build --release --quiet --manifest-path benches/linfa/Cargo.toml --target-dir target/linfa
 	@.venv-train/bin/python benches/train.py '$(RUNS_DIR)/$(if $(filter file,$(origin PIPELINE)),gtsrb,$(PIPELINE))' \
 	    '$(CACHE_DIR)' '$(RUNS_DIR)/bench' target/linfa/release/fit-linfa docs/training.md $(LIMIT)
+
+bench-cache: build setup ## what the cache saves: GTSRB=DIR
+	@[ -n '$(GTSRB)' ] || { $(PYTHON) setup/explain.py gtsrb >&2; exit 66; }
+	@ORT_DYLIB_PATH=$${ORT_DYLIB_PATH:-$$(ls '$(abspath $(DOWNLOADS))'/onnxruntime/libonnxruntime*.*.* | head -n 1)} \
+	 BACKBONE_WEIGHTS=$${BACKBONE_WEIGHTS:-$$(ls '$(abspath $(DOWNLOADS))'/efficientnet-lite0/*.pth)} \
+	    $(PYTHON) benches/cache.py pipelines/gtsrb.toml '$(GTSRB)' '$(RUNS_DIR)/bench/cache' '$(RUNS_DIR)/bench/cache.json'
 
 oracles: ## remake the committed golden files with PyTorch
 	@rm -rf .venv-torch && $(PYTHON) -m venv .venv-torch

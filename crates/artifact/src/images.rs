@@ -22,14 +22,22 @@ use parquet::schema::types::ColumnPath;
 use serde_json::{Value, json};
 use stage::{Error, Result};
 
+use crate::embeddings::Row;
 use crate::table::{self, column, damaged};
 use crate::{Hash, Manifest};
+
+mod pick;
+
+pub use pick::Pick;
 
 /// The stage that writes images, for messages.
 const STAGE: &str = "gtsrb-ingest";
 
 /// Rows of a row group: what a reader holds at a time.
 pub const GROUP_ROWS: usize = 1000;
+
+/// Bytes of pictures in a page, the least that is read to get one of them.
+const PAGE_BYTES: usize = 64 << 10;
 
 /// The sign's box in its picture, in pixels; all corners belong to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +151,7 @@ fn hugging_face(classes: &[String]) -> Value {
 /// Writes one Parquet file of images.
 pub struct Writer<W: Write + Send> {
     parquet: ArrowWriter<W>,
+    rows: Vec<Row>,
 }
 
 impl<W: Write + Send> Writer<W> {
@@ -159,22 +168,30 @@ impl<W: Write + Send> Writer<W> {
             .set_max_row_group_row_count(Some(GROUP_ROWS))
             // PNG and JPEG are compressed already.
             .set_column_compression(bytes.clone(), Compression::UNCOMPRESSED)
+            .set_column_data_page_size_limit(bytes.clone(), PAGE_BYTES)
             .set_column_dictionary_enabled(bytes, false)
             .build();
         let parquet = ArrowWriter::try_new(sink, Arc::new(schema), Some(properties))
             .map_err(|e| table::unwritten(&e))?;
-        Ok(Self { parquet })
+        Ok(Self { parquet, rows: Vec::new() })
     }
 
     /// Adds rows.
     pub fn write(&mut self, images: &[Image]) -> Result<()> {
         let batch = to_batch(images)?;
+        self.rows.extend(images.iter().map(Row::of));
         self.parquet.write(&batch).map_err(|e| table::unwritten(&e))
     }
 
     /// Writes the footer and gives the sink back.
     pub fn finish(self) -> Result<W> {
-        self.parquet.into_inner().map_err(|e| table::unwritten(&e))
+        self.finish_indexed().map(|(sink, _)| sink)
+    }
+
+    /// Writes the footer; gives the sink back, and what the split's index says of the rows.
+    pub fn finish_indexed(self) -> Result<(W, Vec<Row>)> {
+        let sink = self.parquet.into_inner().map_err(|e| table::unwritten(&e))?;
+        Ok((sink, self.rows))
     }
 }
 
@@ -337,71 +354,9 @@ impl Iterator for Batches<'_> {
     type Item = Result<Vec<Image>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.read().transpose()
+        self.read().map_err(|e| self.set.blame(e)).transpose()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Output, Work};
-    use std::collections::BTreeMap;
-
-    fn image(n: i32) -> Image {
-        Image {
-            bytes: vec![n as u8; 40 + n as usize % 7],
-            path: format!("a/{n}.png"),
-            label: i64::from(n % 3),
-            roi: Roi { x1: 1, y1: 2, x2: n, y2: n + 1 },
-            width: n + 10,
-            height: n + 20,
-            track: (n % 2 == 0).then(|| format!("t{n}")),
-            frame: (n % 2 == 0).then_some(n),
-            pixels: Hash::of(&[n as u8]),
-        }
-    }
-
-    fn commit(run: &Path, images: &[Image], classes: &[String]) {
-        let output = Output::open(&run.join("images")).unwrap();
-        let mut writer =
-            Writer::new(output.create(&Split::Train.file(0, 1)).unwrap(), classes).unwrap();
-        writer.write(images).unwrap();
-        let staged = writer.finish().unwrap().finish(Some(images.len() as u64)).unwrap();
-        let work = Work {
-            tool: STAGE.into(),
-            version: "1".into(),
-            parameters: json!({}),
-            inputs: BTreeMap::new(),
-        };
-        let facts = BTreeMap::from([("classes".to_owned(), json!(classes))]);
-        output.commit(work, vec![staged], BTreeMap::new(), facts).unwrap();
-    }
-
-    #[test]
-    fn round_trip_over_several_row_groups() {
-        let run = tempfile::tempdir().unwrap();
-        let images: Vec<_> = (0..2500).map(image).collect();
-        let classes = ["x", "y", "z"].map(str::to_owned).to_vec();
-        commit(run.path(), &images, &classes);
-        let set = ImageSet::open(run.path()).unwrap();
-        assert_eq!((set.classes(), set.count(Split::Train)), (classes.as_slice(), 2500));
-        let batches: Vec<_> = set.batches(Split::Train).map(Result::unwrap).collect();
-        assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [1000, 1000, 500]);
-        assert_eq!(batches.concat(), images);
-        assert_eq!(set.batches(Split::Test).count(), 0);
-    }
-
-    #[test]
-    fn a_damaged_file_is_not_read() {
-        let run = tempfile::tempdir().unwrap();
-        commit(run.path(), &[image(1)], &["x".to_owned()]);
-        let path = run.path().join("images").join(Split::Train.file(0, 1));
-        let mut bytes = std::fs::read(&path).unwrap();
-        bytes[100] ^= 1;
-        std::fs::write(&path, bytes).unwrap();
-        let set = ImageSet::open(run.path()).unwrap();
-        let error = set.batches(Split::Train).next().unwrap().unwrap_err();
-        assert_eq!(error.fault().code(), 65);
-        assert!(error.to_string().contains(STAGE));
-    }
-}
+mod tests;

@@ -1,6 +1,8 @@
 //! The command line and the settings of `[extract]`.
 
-use artifact::embeddings::Storage;
+use std::path::PathBuf;
+
+use artifact::embeddings::{Shard, Storage};
 use embed::{Crop, Device, Kernels, Provider, Resize};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -9,7 +11,14 @@ use stage::{Common, Error, Result};
 const EXAMPLE: &str = "Examples:
   gtsrb-extract --config pipelines/gtsrb.toml
   gtsrb-extract --config pipelines/gtsrb.toml --margin 0.1 --device cpu
-  gtsrb-extract verify --config pipelines/gtsrb.toml --rows 100";
+  gtsrb-extract verify --config pipelines/gtsrb.toml --rows 100
+Several machines, or processes, on one run:
+  gtsrb-extract --config pipelines/gtsrb.toml --shard 1/2
+  gtsrb-extract --config pipelines/gtsrb.toml --shard 2/2
+  gtsrb-extract merge --config pipelines/gtsrb.toml --shards 2
+The cache:
+  gtsrb-extract cache ls
+  gtsrb-extract cache gc --older-than 30 --dry-run";
 
 /// Runs every picture through the backbone and keeps the embeddings in the cache
 #[derive(clap::Parser, Debug)]
@@ -21,6 +30,10 @@ pub struct Args {
     /// What to do instead of extracting.
     #[command(subcommand)]
     pub command: Option<Command>,
+    /// Compute only this share of the embeddings, beside other processes that compute other
+    /// shares, and leave the run's index to `merge`
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
     /// Settings given as flags.
     #[command(flatten)]
     pub flags: Flags,
@@ -44,6 +57,54 @@ pub enum Command {
         #[arg(long, value_name = "N", default_value_t = 0)]
         seed: u64,
     },
+    /// Write the run's index after all shards were computed; computes nothing
+    Merge(MergeArgs),
+    /// List, check and tidy up the embedding cache
+    Cache {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: CacheCommand,
+    },
+}
+
+/// What `merge` takes.
+#[derive(clap::Args, Debug)]
+pub struct MergeArgs {
+    /// Another cache folder to take embeddings from; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub from: Vec<PathBuf>,
+    /// How many shards there are, to say which of them is missing
+    #[arg(long, value_name = "N")]
+    pub shards: Option<u32>,
+    /// Settings given as flags.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+/// What can be done with the cache.
+#[derive(clap::Subcommand, Debug)]
+pub enum CacheCommand {
+    /// List the views: what they consist of, their size and last use, and the runs that
+    /// refer to them
+    Ls {
+        /// A folder of runs besides `$RUNS_DIR`; may be repeated
+        #[arg(long, value_name = "DIR")]
+        runs: Vec<PathBuf>,
+    },
+    /// Remove views that no run refers to and that were not used for a while
+    Gc {
+        /// Keep what was used in the last DAYS days
+        #[arg(long, value_name = "DAYS", default_value_t = 30)]
+        older_than: u64,
+        /// A folder of runs besides `$RUNS_DIR`; may be repeated
+        #[arg(long, value_name = "DIR")]
+        runs: Vec<PathBuf>,
+    },
+    /// Hash every part and compare it with its name (`gtsrb-extract verify` computes
+    /// embeddings anew instead)
+    Verify,
+    /// Bring many small parts together in few; no embedding changes
+    Compact,
 }
 
 /// Settings as flags; each wins over the pipeline's file.
@@ -140,8 +201,8 @@ impl Settings {
     ///
     /// # Errors
     /// [`Config`](stage::Fault::Config) naming the key at fault.
-    pub fn of(args: &Args) -> Result<Self> {
-        let settings: Self = args.common.settings("extract", &args.flags)?;
+    pub fn of(common: &Common, flags: &Flags) -> Result<Self> {
+        let settings: Self = common.settings("extract", flags)?;
         if !(0.0..=1.0).contains(&settings.margin) {
             return Err(Error::config(format!(
                 "[extract] margin = {}: must be between 0 and 1",

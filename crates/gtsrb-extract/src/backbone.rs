@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use artifact::{Hash, Manifest};
+use serde_json::{Map, Value, json};
 use stage::{Error, Result};
 
 const STAGE: &str = "gtsrb-backbone";
@@ -20,7 +21,12 @@ pub struct Backbone {
     pub dims: usize,
     /// How its layers compute, as the stage before recorded it: `f32` or another.
     pub precision: String,
+    /// What its metadata say of it, for people.
+    pub about: Value,
 }
+
+/// The metadata that tell backbones apart.
+const ABOUT: [&str; 3] = ["backbone", "size", "taps"];
 
 impl Backbone {
     /// Reads the file; no session is made.
@@ -47,6 +53,13 @@ impl Backbone {
         let (size, dims) = (number("size")?, number("dims")?);
         let precision = manifest.facts.get("precision").and_then(|fact| fact.as_str());
         let precision = precision.unwrap_or("f32").to_owned();
-        Ok(Self { hash: Hash::of(&onnx), onnx, size, dims, precision })
+        let mut about = Map::from_iter([("precision".to_owned(), json!(precision))]);
+        for key in ABOUT {
+            if let Some(value) = onnx_graph::metadata(&model, key) {
+                about.insert(key.to_owned(), json!(value));
+            }
+        }
+        let about = Value::Object(about);
+        Ok(Self { hash: Hash::of(&onnx), onnx, size, dims, precision, about })
     }
 }

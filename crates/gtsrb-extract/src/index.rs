@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use artifact::embeddings::{Cache, Embedded, Key, Row, key};
-use artifact::images::{ImageSet, Split};
+use artifact::embeddings::{Cache, Embedded, Key, Row, Shard};
+use artifact::images::{Image, ImageSet, Split};
 use stage::{Progress, Result, check_interrupt};
 
 /// One row an image, in the images' order.
@@ -15,25 +15,11 @@ pub struct Index {
 }
 
 impl Index {
-    /// Reads all images and computes their keys.
+    /// The images' keys: as ingest recorded them, or computed from all of the images.
     pub fn of(images: &ImageSet) -> Result<Self> {
-        let total = Split::ALL.iter().map(|&split| images.count(split)).sum();
-        let progress = Progress::new("keys", total);
-        let [train, test] = Split::ALL.map(|split| -> Result<Vec<Row>> {
-            let mut rows = Vec::new();
-            for batch in images.batches(split) {
-                check_interrupt()?;
-                let batch = batch?;
-                progress.inc(batch.len() as u64);
-                rows.extend(batch.into_iter().map(|image| Row {
-                    key: key(&image),
-                    path: image.path,
-                    label: image.label,
-                    track: image.track,
-                    frame: image.frame,
-                }));
-            }
-            Ok(rows)
+        let [train, test] = Split::ALL.map(|split| match images.index(split)? {
+            Some(rows) => Ok(rows),
+            None => compute(images, split),
         });
         Ok(Self { train: train?, test: test? })
     }
@@ -56,9 +42,42 @@ impl Index {
         self.train.len() + self.test.len()
     }
 
+    /// How many images belong to `shard`.
+    pub fn share(&self, shard: Shard) -> usize {
+        self.train.iter().chain(&self.test).filter(|row| shard.has(&row.key)).count()
+    }
+
+    /// The first image of each `wanted` key, in the images' order; no other is read.
+    pub fn pick<'a>(
+        &self,
+        images: &'a ImageSet,
+        wanted: &HashSet<Key>,
+    ) -> impl Iterator<Item = Result<Image>> + Send + use<'a> {
+        let mut wanted = wanted.clone();
+        let picks = Split::ALL.map(|split| {
+            let rows = self.split(split).iter().map(|row| row.key).enumerate();
+            let rows: Vec<_> = rows.filter(|(_, key)| wanted.remove(key)).collect();
+            (split, rows)
+        });
+        picks.into_iter().flat_map(|(split, rows)| images.pick(split, rows))
+    }
+
     /// The keys that `cache` lacks. Equal pictures have one key.
     pub fn missing(&self, cache: &Cache) -> HashSet<Key> {
         let rows = self.train.iter().chain(&self.test);
         rows.map(|row| row.key).filter(|key| !cache.holds(key)).collect()
     }
+}
+
+/// Reads all images of `split` and computes their keys.
+fn compute(images: &ImageSet, split: Split) -> Result<Vec<Row>> {
+    let progress = Progress::new("keys", images.count(split));
+    let mut rows = Vec::new();
+    for batch in images.batches(split) {
+        check_interrupt()?;
+        let batch = batch?;
+        progress.inc(batch.len() as u64);
+        rows.extend(batch.iter().map(Row::of));
+    }
+    Ok(rows)
 }

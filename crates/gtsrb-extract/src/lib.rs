@@ -7,34 +7,35 @@ mod args;
 mod backbone;
 mod collect;
 mod index;
+mod merge;
 mod pipeline;
+mod sources;
 mod summary;
+mod tidy;
 mod verify;
 mod why;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use artifact::embeddings::{Cache, Embedded, Key, Writer, key, write_index};
-use artifact::images::{Image, ImageSet, Split};
-use artifact::{Manifest, Output, Staged, Work};
-use embed::{Kernels, Provider, Runtime, View};
+use artifact::embeddings::{Cache, Embedded, Shard, write_index};
+use artifact::images::{Image, Split};
+use artifact::{Manifest, Output, Staged};
 use serde_json::json;
 use stage::{Outcome, Progress, Result};
 
 use args::Command;
 pub use args::{Args, Settings};
-use backbone::Backbone;
 use collect::Collector;
 use index::Index;
 use pipeline::Pipeline;
-pub use summary::{Extracted, OnGpu, Summary, Verified};
-use why::why;
+use sources::Sources;
+pub use summary::{Extracted, OnGpu, Summary, Tidied, Verified, ViewLine};
 
 const TOOL: &str = env!("CARGO_PKG_NAME");
 
-/// Runs the stage, or `verify`.
+/// Runs the stage, or another command.
 ///
 /// # Errors
 /// [`Missing`](stage::Fault::Missing) where a stage before hasn't run,
@@ -42,55 +43,112 @@ const TOOL: &str = env!("CARGO_PKG_NAME");
 /// [`Data`](stage::Fault::Data) on a picture or a backbone that can't be used,
 /// [`Busy`](stage::Fault::Busy) if another process writes the run or the cache.
 pub fn run(args: &Args) -> Result<Outcome<Summary>> {
-    match args.command {
-        Some(Command::Verify { rows, seed }) => verify::verify(args, rows, seed),
-        None => extract(args, &Settings::of(args)?),
+    match &args.command {
+        Some(Command::Verify { rows, seed }) => verify::verify(args, *rows, *seed),
+        Some(Command::Merge(options)) => merge::merge(args, options),
+        Some(Command::Cache { command }) => tidy::run(args, command),
+        None => {
+            let settings = Settings::of(&args.common, &args.flags)?;
+            let sources = Sources::open(&args.common.run_dir()?, &settings)?;
+            match args.shard {
+                _ if args.common.dry_run => plan(&sources, args.shard),
+                Some(shard) => extract_shard(args, &settings, &sources, shard),
+                None => extract(args, &settings, &sources),
+            }
+        }
     }
 }
 
-fn extract(args: &Args, settings: &Settings) -> Result<Outcome<Summary>> {
-    let run = args.common.run_dir()?;
-    let images = ImageSet::open(&run)?;
-    let backbone = Backbone::open(&run)?;
-    let view = view_of(settings, &backbone)?;
-    let work = work_of(&images, &view);
-    if args.common.dry_run {
-        return plan(&images, &view);
-    }
-
-    let dir = run.join("embeddings");
+fn extract(args: &Args, settings: &Settings, sources: &Sources) -> Result<Outcome<Summary>> {
+    let dir = sources.run.join("embeddings");
     let output = Output::open(&dir)?;
-    let (writer, mut cache, damaged) = open_cache(&view)?;
-    let current = output.current(&work)?.is_some();
-    let index = if current { Index::read(&Embedded::open(&run)?)? } else { Index::of(&images)? };
-    let missing = index.missing(&cache);
-    let mut summary = Extracted::of(index.len(), backbone.dims, &view);
-    if current && missing.is_empty() {
-        return Ok(Outcome::Current(Summary::Extracted(summary)));
+    let current = output.current(&sources.work)?.is_some();
+    let index = if current {
+        Index::read(&Embedded::open(&sources.run)?)?
+    } else {
+        Index::of(&sources.images)?
+    };
+    let filled = fill(args, settings, sources, &index, None)?;
+    let mut summary = Extracted::of(index.len(), sources);
+    if current && filled.misses == 0 {
+        return Ok(Outcome::Current(Summary::Extracted(Box::new(summary))));
     }
     let earlier = Manifest::read(&dir, TOOL).ok();
-    summary.miss(missing.len(), why(earlier.as_ref(), &work, missing.len(), damaged));
-    if !missing.is_empty() {
-        let writer = writer?;
-        cache.remove_damaged(&writer)?;
-        let pipeline =
-            Pipeline::open(&backbone, &view, args.common.threads(), settings.cuda_graph)?;
-        summary.gpu = pipeline.gpu().map(|gpu| Box::new(OnGpu::new(gpu, &backbone.precision)));
-        let collector = Collector::new(&mut cache, &writer, view.storage, backbone.dims);
-        summary.images_per_second = compute(pipeline, collector, &images, missing)?;
-    }
-    commit(output, work, &index, &images, &summary)?;
-    Ok(Outcome::Done(Summary::Extracted(summary)))
+    summary.fill(&filled, earlier.as_ref(), &sources.work);
+    commit(output, sources, &index, &summary)?;
+    Ok(Outcome::Done(Summary::Extracted(Box::new(summary))))
 }
 
-/// The view's cache without what is damaged, the number of damaged parts, and the right to
-/// write it, or why there is none: that matters only to those who lack an embedding.
-fn open_cache(view: &View) -> Result<(Result<Writer>, Cache, usize)> {
-    let writer = Cache::lock(&cache_root(), view.hash());
-    // After the lock, as another process may have added to it until then.
-    let mut cache = Cache::open(&cache_root(), view.hash())?;
+/// Computes one share of what is missing and writes nothing but the cache.
+fn extract_shard(
+    args: &Args,
+    settings: &Settings,
+    sources: &Sources,
+    shard: Shard,
+) -> Result<Outcome<Summary>> {
+    let index = Index::of(&sources.images)?;
+    let filled = fill(args, settings, sources, &index, Some(shard))?;
+    let mut summary = Extracted::of(index.share(shard), sources);
+    summary.shard = Some(shard.to_string());
+    if filled.misses == 0 {
+        return Ok(Outcome::Current(Summary::Extracted(Box::new(summary))));
+    }
+    let earlier = Manifest::read(&sources.run.join("embeddings"), TOOL).ok();
+    summary.fill(&filled, earlier.as_ref(), &sources.work);
+    Ok(Outcome::Done(Summary::Extracted(Box::new(summary))))
+}
+
+/// What had to be computed, and how it went.
+#[derive(Default)]
+struct Filled {
+    misses: usize,
+    damaged: usize,
+    gpu: Option<Box<OnGpu>>,
+    images_per_second: f64,
+    /// Keeps what the index will refer to from being tidied away before it is written.
+    cache: Option<Cache>,
+}
+
+/// Computes the embeddings that the cache lacks of `index`, or of its share `shard`.
+fn fill(
+    args: &Args,
+    settings: &Settings,
+    sources: &Sources,
+    index: &Index,
+    shard: Option<Shard>,
+) -> Result<Filled> {
+    let (root, view) = (cache_root(), sources.view_hash());
+    let missing = |cache: &Cache| {
+        let mut missing = index.missing(cache);
+        missing.retain(|key| shard.is_none_or(|shard| shard.has(key)));
+        missing
+    };
+    let mut cache = Cache::open(&root, view)?;
     let damaged = cache.forget_damaged()?;
-    Ok((writer, cache, damaged))
+    if missing(&cache).is_empty() {
+        return Ok(Filled { cache: Some(cache), ..Filled::default() });
+    }
+    let writer = match shard {
+        None => Cache::lock(&root, view)?,
+        Some(_) => Cache::share(&root, view, shard)?,
+    };
+    // Once more, as another process may have added to it until now.
+    let mut cache = Cache::open(&root, view)?;
+    cache.forget_damaged()?;
+    cache.remove_damaged(&writer)?;
+    sources.describe();
+    let missing = missing(&cache);
+    let mut filled = Filled { misses: missing.len(), damaged, ..Filled::default() };
+    if !missing.is_empty() {
+        let (backbone, threads) = (&sources.backbone, args.common.threads());
+        let pipeline = Pipeline::open(backbone, &sources.view, threads, settings.cuda_graph)?;
+        filled.gpu = pipeline.gpu().map(|gpu| Box::new(OnGpu::new(gpu, &backbone.precision)));
+        let collector = Collector::new(&mut cache, &writer, sources.view.storage, backbone.dims);
+        let images = index.pick(&sources.images, &missing);
+        filled.images_per_second = compute(pipeline, collector, images, missing.len())?;
+    }
+    filled.cache = Some(cache);
+    Ok(filled)
 }
 
 /// Computes and stores the `missing` embeddings; gives images a second. What was finished
@@ -98,13 +156,12 @@ fn open_cache(view: &View) -> Result<(Result<Writer>, Cache, usize)> {
 fn compute(
     pipeline: Pipeline,
     mut collector: Collector<'_>,
-    images: &ImageSet,
-    missing: HashSet<Key>,
+    images: impl Iterator<Item = Result<Image>> + Send,
+    count: usize,
 ) -> Result<f64> {
-    let count = missing.len();
     let started = Instant::now();
     let progress = Progress::new("extract", count as u64);
-    let ended = pipeline.run(wanted_images(images, missing), |batch| {
+    let ended = pipeline.run(images, |batch| {
         progress.inc(batch.keys.len() as u64);
         collector.take(batch)
     });
@@ -116,9 +173,8 @@ fn compute(
 /// Writes the run's index.
 fn commit(
     output: Output,
-    work: Work,
+    sources: &Sources,
     index: &Index,
-    images: &ImageSet,
     summary: &Extracted,
 ) -> Result<Manifest> {
     let staged = Split::ALL.map(|split| -> Result<Staged> {
@@ -131,86 +187,26 @@ fn commit(
     let mut facts = BTreeMap::from([
         ("view".to_owned(), json!(summary.view)),
         ("dims".to_owned(), json!(summary.dims)),
-        ("classes".to_owned(), json!(images.classes())),
+        ("classes".to_owned(), json!(sources.images.classes())),
     ]);
     if let Some(gpu) = &summary.gpu {
         facts.insert("gpu".to_owned(), json!(gpu));
     }
-    output.commit(work, staged, BTreeMap::new(), facts)
+    output.commit(sources.work.clone(), staged, BTreeMap::new(), facts)
 }
 
-/// What the settings, the backbone and the library make of it.
-fn view_of(settings: &Settings, backbone: &Backbone) -> Result<View> {
-    let on_gpu = [settings.batch(Provider::Cuda), backbone.size, backbone.size, 3];
-    let provider = settings.device.choose(&backbone.onnx, settings.kernels(), &on_gpu)?;
-    Ok(View {
-        backbone: backbone.hash,
-        size: backbone.size,
-        crop: settings.crop,
-        margin: settings.margin,
-        filter: View::BILINEAR.to_owned(),
-        resize: settings.resize,
-        batch: settings.batch(provider),
-        storage: settings.storage,
-        runtime: Runtime::load()?.version().to_owned(),
-        provider,
-        kernels: match provider {
-            Provider::Cpu => Kernels::default(),
-            Provider::Cuda => settings.kernels(),
-        },
-        preprocessing: View::PREPROCESSING,
-    })
-}
-
-fn work_of(images: &ImageSet, view: &View) -> Work {
-    Work {
-        tool: TOOL.to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        parameters: view.parameters(),
-        inputs: BTreeMap::from([
-            ("images".to_owned(), images.manifest().content()),
-            ("backbone".to_owned(), view.backbone),
-        ]),
-    }
-}
-
-fn plan(images: &ImageSet, view: &View) -> Result<Outcome<Summary>> {
-    let index = Index::of(images)?;
-    let cache = Cache::open(&cache_root(), view.hash())?;
-    let misses = index.missing(&cache).len();
+fn plan(sources: &Sources, shard: Option<Shard>) -> Result<Outcome<Summary>> {
+    let index = Index::of(&sources.images)?;
+    let cache = Cache::open(&cache_root(), sources.view_hash())?;
+    let missing = index.missing(&cache);
+    let misses = missing.iter().filter(|key| shard.is_none_or(|shard| shard.has(key))).count();
     Ok(Outcome::Planned(format!(
         "would compute {misses} embeddings for {} images on {}",
-        index.len(),
-        view.provider
+        shard.map_or(index.len(), |shard| index.share(shard)),
+        sources.view.provider
     )))
 }
 
 fn cache_root() -> PathBuf {
     stage::cache_dir().join("embeddings")
-}
-
-/// All images of both splits in order.
-fn all_images(images: &ImageSet) -> impl Iterator<Item = Result<Image>> + Send + '_ {
-    let batches = Split::ALL.into_iter().flat_map(|split| images.batches(split));
-    batches.flat_map(|batch| match batch {
-        Ok(images) => images.into_iter().map(Ok).collect(),
-        Err(error) => vec![Err(error)],
-    })
-}
-
-/// The first image of each `wanted` key; reading stops with the last of them.
-fn wanted_images(
-    images: &ImageSet,
-    mut wanted: HashSet<Key>,
-) -> impl Iterator<Item = Result<Image>> + Send + '_ {
-    let mut images = all_images(images);
-    std::iter::from_fn(move || {
-        while !wanted.is_empty() {
-            match images.next()? {
-                Ok(image) if !wanted.remove(&key(&image)) => {}
-                found => return Some(found),
-            }
-        }
-        None
-    })
 }

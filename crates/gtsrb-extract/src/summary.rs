@@ -2,18 +2,25 @@
 
 use std::fmt::{self, Display};
 
-use artifact::Hash;
-use embed::{Gpu, View};
+use artifact::{Hash, Manifest, Work};
+use embed::Gpu;
 use serde::Serialize;
+use serde_json::Value;
+
+use crate::Filled;
+use crate::sources::Sources;
+use crate::why::why;
 
 /// The result of a run, of whichever kind.
 #[derive(Serialize, Debug)]
 #[serde(untagged)]
 pub enum Summary {
     /// Of an extraction.
-    Extracted(Extracted),
+    Extracted(Box<Extracted>),
     /// Of `verify`.
     Verified(Verified),
+    /// Of a command on the cache.
+    Tidied(Tidied),
 }
 
 /// What an extraction did.
@@ -25,6 +32,11 @@ pub struct Extracted {
     pub hits: usize,
     /// Embeddings that were computed; equal pictures share one.
     pub misses: usize,
+    /// The share of the run that these images are, where they aren't all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shard: Option<String>,
+    /// Embeddings that came from other caches.
+    pub taken_over: usize,
     /// Why there were misses.
     pub why: Vec<String>,
     /// Numbers in an embedding.
@@ -43,7 +55,7 @@ pub struct Extracted {
 }
 
 /// How a GPU computed embeddings.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Clone, Debug)]
 pub struct OnGpu {
     /// Which it is, and which nodes it ran.
     #[serde(flatten)]
@@ -60,11 +72,14 @@ impl OnGpu {
 
 impl Extracted {
     /// The summary of a run over `images`, none of which had to be computed.
-    pub(crate) fn of(images: usize, dims: usize, view: &View) -> Self {
+    pub(crate) fn of(images: usize, sources: &Sources) -> Self {
+        let (view, dims) = (&sources.view, sources.backbone.dims);
         Self {
             images,
             hits: images,
             misses: 0,
+            shard: None,
+            taken_over: 0,
             why: Vec::new(),
             dims,
             view: view.hash(),
@@ -75,11 +90,13 @@ impl Extracted {
         }
     }
 
-    /// Says that `misses` of them have to be computed, and why.
-    pub(crate) fn miss(&mut self, misses: usize, why: Vec<String>) {
-        self.hits -= misses;
-        self.misses = misses;
-        self.why = why;
+    /// Says what was computed, and why: what changed since `earlier`.
+    pub(crate) fn fill(&mut self, filled: &Filled, earlier: Option<&Manifest>, work: &Work) {
+        self.hits -= filled.misses;
+        self.misses = filled.misses;
+        self.why = why(earlier, work, filled.misses, filled.damaged);
+        self.gpu.clone_from(&filled.gpu);
+        self.images_per_second = filled.images_per_second;
     }
 }
 
@@ -99,6 +116,7 @@ impl Display for Summary {
         match self {
             Self::Extracted(summary) => summary.fmt(f),
             Self::Verified(summary) => summary.fmt(f),
+            Self::Tidied(summary) => summary.fmt(f),
         }
     }
 }
@@ -106,7 +124,14 @@ impl Display for Summary {
 impl Display for Extracted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { images, hits, misses, dims, device, runtime, .. } = self;
-        write!(f, "{images} images, {dims} numbers each: {hits} hits, {misses} misses")?;
+        write!(f, "{images} images")?;
+        if let Some(shard) = &self.shard {
+            write!(f, " of shard {shard}")?;
+        }
+        write!(f, ", {dims} numbers each: {hits} hits, {misses} misses")?;
+        if self.taken_over > 0 {
+            write!(f, ", {} taken over", self.taken_over)?;
+        }
         if self.misses > 0 {
             let speed = self.images_per_second;
             write!(f, " ({speed:.0} images/s on {device}, ONNX Runtime {runtime})")?;
@@ -123,4 +148,80 @@ impl Display for Verified {
             self.rows, self.identical, self.largest_difference
         )
     }
+}
+
+/// What a command on the cache found or did.
+#[derive(Serialize, Debug)]
+pub struct Tidied {
+    /// What is true of the views.
+    pub did: &'static str,
+    /// The views.
+    pub views: Vec<ViewLine>,
+}
+
+/// A view of the cache.
+#[derive(Serialize, Debug)]
+pub struct ViewLine {
+    /// Its name.
+    pub view: Hash,
+    /// Files that hold its embeddings.
+    pub parts: usize,
+    /// How many there were, where they became fewer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parts_before: Option<usize>,
+    /// Files that can't be read.
+    pub unreadable: usize,
+    /// Embeddings.
+    pub embeddings: u64,
+    /// Their bytes on disk.
+    pub bytes: u64,
+    /// Whole days since the last use.
+    pub unused_days: u64,
+    /// Runs that refer to it.
+    pub runs: Vec<String>,
+    /// What it consists of, where that is known.
+    pub about: Option<Value>,
+}
+
+impl Display for Tidied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.views.iter().try_for_each(|view| writeln!(f, "{view}"))?;
+        let bytes: u64 = self.views.iter().map(|view| view.bytes).sum();
+        write!(f, "{} views {}, {}", self.views.len(), self.did, megabytes(bytes))
+    }
+}
+
+impl Display for ViewLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { embeddings, parts, unused_days, .. } = self;
+        let (view, bytes) = (self.view.to_string(), megabytes(self.bytes));
+        write!(f, "{}  {embeddings} embeddings in {parts} parts", &view[..12])?;
+        if let Some(before) = self.parts_before {
+            write!(f, " (before: {before})")?;
+        }
+        write!(f, ", {bytes}, last used {unused_days} days ago")?;
+        if self.unreadable > 0 {
+            write!(f, ", {} PARTS UNREADABLE", self.unreadable)?;
+        }
+        if let Some(about) = &self.about {
+            write!(f, "\n    {}", words(about))?;
+        }
+        self.runs.iter().try_for_each(|run| write!(f, "\n    {run}"))
+    }
+}
+
+/// What a view consists of, in a line: `backbone efficientnet-lite0, …, storage f16`.
+fn words(about: &Value) -> String {
+    let fields = ["backbone", "parameters"].map(|part| about[part].as_object());
+    let known = fields.into_iter().flatten().flatten();
+    let short = |(name, value): (&String, &Value)| match value.as_str() {
+        Some(hash) if hash.len() == 64 => None,
+        Some(text) => Some(format!("{name} {text}")),
+        None => Some(format!("{name} {value}")),
+    };
+    known.filter_map(short).collect::<Vec<_>>().join(", ")
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
 }

@@ -14,6 +14,7 @@ use stage::{Error, Outcome, Result};
 
 use crate::args::Args;
 use crate::backbone::Backbone;
+use crate::index::Index;
 use crate::pipeline::Pipeline;
 use crate::summary::{Summary, Verified};
 
@@ -37,7 +38,8 @@ pub fn verify(args: &Args, rows: usize, seed: u64) -> Result<Outcome<Summary>> {
     let stored = cache.gather(&keys, backbone.dims)?;
     let places: HashMap<Key, usize> = keys.iter().copied().zip(0..).collect();
     let wanted: HashSet<Key> = keys.iter().copied().collect();
-    let drawn = crate::wanted_images(&images, wanted);
+    let index = Index::of(&images)?;
+    let drawn = index.pick(&images, &wanted);
     let mut comparison = Comparison::default();
     Pipeline::open(&backbone, &view, args.common.threads(), false)?.run(drawn, |batch| {
         for (key, values) in batch.keys.iter().zip(batch.values.chunks_exact(backbone.dims)) {

@@ -1,5 +1,6 @@
 //! The Parquet files: row groups are encoded on all threads and written in order.
 
+use artifact::embeddings::write_index;
 use artifact::images::{GROUP_ROWS, Image, Split, Writer};
 use artifact::{Hash, Output, Staged};
 use picture::{Format, Picture};
@@ -23,17 +24,23 @@ pub fn write(
 ) -> Result<Vec<Staged>> {
     let files: Vec<_> = pictures.chunks(FILE_ROWS).collect();
     let count = files.len();
-    let write_file = |(index, rows): (usize, &[Checked])| {
-        let mut writer = Writer::new(output.create(&split.file(index, count))?, classes)?;
+    let mut index = Vec::new();
+    let write_file = |(number, rows): (usize, &[Checked])| {
+        let mut writer = Writer::new(output.create(&split.file(number, count))?, classes)?;
         for group in rows.chunks(GROUP_ROWS) {
             let images: Vec<Image> =
                 group.par_iter().map(|picture| image(tree, picture)).collect::<Result<_>>()?;
             writer.write(&images)?;
             progress.inc(group.len() as u64);
         }
-        writer.finish()?.finish(Some(rows.len() as u64))
+        let (file, indexed) = writer.finish_indexed()?;
+        index.extend(indexed);
+        file.finish(Some(rows.len() as u64))
     };
-    files.into_iter().enumerate().map(write_file).collect()
+    let mut staged = files.into_iter().enumerate().map(write_file).collect::<Result<Vec<_>>>()?;
+    let file = write_index(output.create(&split.index())?, &index)?;
+    staged.push(file.finish(Some(index.len() as u64))?);
+    Ok(staged)
 }
 
 /// The row of a picture. PNG and JPEG are kept as they are; PPM, which viewers and browsers

@@ -54,7 +54,7 @@ impl Common {
         let name = self.config.as_deref().and_then(Path::file_stem).ok_or_else(|| {
             Error::usage("no run folder: give --config pipelines/NAME.toml, or --run DIR")
         })?;
-        Ok(folder_from_environment("RUNS_DIR", "runs").join(name))
+        Ok(runs_dir().join(name))
     }
 
     /// How many worker threads to use: `--threads`, or one a core.
@@ -103,6 +103,12 @@ impl Common {
             .try_into()
             .map_err(|e: toml::de::Error| Error::config(format!("{place}: {}", one_line(&e))))
     }
+}
+
+/// Where pipelines have their runs: `$RUNS_DIR`, or `runs`.
+#[must_use]
+pub fn runs_dir() -> PathBuf {
+    folder_from_environment("RUNS_DIR", "runs")
 }
 
 /// The root of embedding cache and downloads: `$CACHE_DIR`, or `cache`.

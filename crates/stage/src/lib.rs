@@ -11,7 +11,7 @@ mod progress;
 mod signals;
 mod timings;
 
-pub use common::{Common, cache_dir};
+pub use common::{Common, cache_dir, runs_dir};
 pub use error::{Error, Fault, Result};
 pub use log::LogFormat;
 pub use outcome::{Outcome, main};

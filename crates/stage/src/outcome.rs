@@ -41,6 +41,7 @@ where
         Err(error) => return usage(&error),
     };
     let common = args.as_ref();
+    keep_others_from_writing();
     log::start(common.log_format, common.quiet);
     if common.quiet {
         progress::silence();
@@ -59,6 +60,16 @@ where
             fail(name, common.log_format, &error);
             ExitCode::from(error.fault().code())
         }
+    }
+}
+
+/// No file of ours is for everybody to write, however careless the caller's mask is.
+fn keep_others_from_writing() {
+    #[cfg(unix)]
+    {
+        use rustix::fs::Mode;
+        let mask = rustix::process::umask(Mode::WOTH);
+        rustix::process::umask(mask | Mode::WOTH);
     }
 }
 

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use artifact::embeddings::Embedded;
 use artifact::images::{Image, ImageSet, Split};
 use end_to_end::{Place, json, root, snapshot, succeed, texts, variable};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -166,6 +167,35 @@ fn real_signs_and_the_exported_classifier() {
         assert!(agreement[kind].as_f64().unwrap() >= 0.999, "{agreement}");
     }
     check_predictions(&run, place.path());
+    check_shards(&run, place.path());
+}
+
+/// Three processes at once and a merge, with a cache of their own, give what one gave.
+fn check_shards(run: &Path, place: &Path) {
+    let other = place.join("runs/shards");
+    for folder in ["images", "backbone"] {
+        std::fs::create_dir_all(other.join(folder)).unwrap();
+        for file in std::fs::read_dir(run.join(folder)).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), other.join(folder).join(file.file_name())).unwrap();
+        }
+    }
+    let cache = place.join("cache of shards");
+    let extract = |arguments: &[&str]| {
+        let mut command = Command::new(root().join("target/release/gtsrb-extract"));
+        command.args(arguments).arg("--run").arg(&other).env("CACHE_DIR", &cache);
+        command
+    };
+    let shards = ["1/3", "2/3", "3/3"].map(|shard| extract(&["--shard", shard]).spawn().unwrap());
+    assert!(shards.map(|mut shard| shard.wait().unwrap().success()).iter().all(|ended| *ended));
+    succeed(&mut extract(&["merge", "--shards", "3"]));
+    assert_eq!(snapshot(&other.join("embeddings")), snapshot(&run.join("embeddings")));
+    let matrix = |run: &Path, cache: &Path| {
+        let embedded = Embedded::open(run).unwrap();
+        let rows = embedded.rows(Split::Train).unwrap();
+        embedded.matrix(&cache.join("embeddings"), &rows).unwrap()
+    };
+    assert!(matrix(&other, &cache) == matrix(run, &place.join("cache")));
 }
 
 /// `gtsrb-predict` says of the test signs, cut out and saved, what evaluation said, to the bit.

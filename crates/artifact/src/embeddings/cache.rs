@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use ndarray::{Array2, ArrayView2};
 use stage::{Error, Fault, Result};
@@ -40,6 +41,16 @@ impl Cache {
     /// # Errors
     /// [`Busy`](stage::Fault::Busy) if parts are being removed and that takes long.
     pub fn open(root: &Path, view: Hash) -> Result<Self> {
+        let cache = Self::inspect(root, view)?;
+        cache.in_use.iter().for_each(|lock| lock.set_time(SystemTime::now()));
+        Ok(cache)
+    }
+
+    /// [`Cache::open`] for those who tidy up: it doesn't count as a use of the view.
+    ///
+    /// # Errors
+    /// As [`Cache::open`].
+    pub fn inspect(root: &Path, view: Hash) -> Result<Self> {
         let dir = folder::of(root, view);
         let in_use = folder::use_it(&dir)?;
         let found = part::list(&dir)?;
@@ -60,9 +71,13 @@ impl Cache {
     }
 
     fn add(&mut self, part: PathBuf, keys: &[Key]) {
-        let index = self.parts.len();
+        // Equal rows make an equal part.
+        let known = self.parts.iter().position(|known| *known == part);
+        let index = known.unwrap_or(self.parts.len());
         self.places.extend(keys.iter().enumerate().map(|(row, key)| (*key, (index, row))));
-        self.parts.push(part);
+        if known.is_none() {
+            self.parts.push(part);
+        }
     }
 
     /// Whether the embedding of `key` is there.
@@ -118,12 +133,23 @@ impl Cache {
         storage: Storage,
         embeddings: ArrayView2<f32>,
     ) -> Result<()> {
+        self.append_part(writer, keys, storage, embeddings).map(drop)
+    }
+
+    /// [`Cache::append`]; gives the part.
+    pub(super) fn append_part(
+        &mut self,
+        writer: &Writer,
+        keys: &[Key],
+        storage: Storage,
+        embeddings: ArrayView2<f32>,
+    ) -> Result<PathBuf> {
         let sink = part::write(writer.create("part")?, self.view, keys, storage, embeddings)?;
         self.place(sink, keys)
     }
 
     /// Gives a part that was written its name.
-    fn place(&mut self, written: FileWriter, keys: &[Key]) -> Result<()> {
+    fn place(&mut self, written: FileWriter, keys: &[Key]) -> Result<PathBuf> {
         let staged = written.finish(Some(keys.len() as u64))?;
         staged.check()?;
         let part = self.dir.join(part::name(staged.record().hash));
@@ -131,8 +157,8 @@ impl Cache {
         // Its bytes were hashed on their way to the file.
         self.checked.check(&part, |_| Ok::<_, Error>(true))?;
         self.checked.save();
-        self.add(part, keys);
-        Ok(())
+        self.add(part.clone(), keys);
+        Ok(part)
     }
 
     /// Takes over the parts of the same view under `other` that hold some of `wanted`. Gives

@@ -46,11 +46,9 @@ impl Cache {
             for keys in keys.chunks(part_rows(like.dims)) {
                 check_interrupt()?;
                 let rows = self.gather(keys, like.dims)?;
-                self.append(writer, keys, like.storage, rows.view())?;
-            }
-            // Equal rows in an equal order make the part that there was.
-            for new in &self.parts[before..] {
-                parts.remove(new);
+                let new = self.append_part(writer, keys, like.storage, rows.view())?;
+                // Equal rows in an equal order make the part that there was.
+                parts.remove(&new);
             }
             self.remove_parts(&parts)?;
         }

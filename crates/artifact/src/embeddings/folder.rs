@@ -36,10 +36,7 @@ pub(super) fn use_it(dir: &Path) -> Result<Option<Lock>> {
     loop {
         check_interrupt()?;
         match Lock::take(&dir.join(USED), Kind::Together) {
-            Ok(lock) => {
-                lock.set_time(SystemTime::now());
-                return Ok(Some(lock));
-            }
+            Ok(lock) => return Ok(Some(lock)),
             Err(e) if e.fault() == Fault::Busy && started.elapsed() < PATIENCE => {
                 std::thread::sleep(Duration::from_millis(20));
             }

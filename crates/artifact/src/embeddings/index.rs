@@ -12,8 +12,8 @@ use ndarray::Array2;
 use parquet::arrow::ArrowWriter;
 use stage::{Error, Result};
 
-use super::{BATCH_ROWS, Cache, Key, STAGE, keys_array, to_key};
-use crate::images::Split;
+use super::{Cache, Key, STAGE, key, keys_array, to_key};
+use crate::images::{Image, Split};
 use crate::table::{self, column, damaged, unwritten};
 use crate::{Hash, Manifest};
 
@@ -30,6 +30,20 @@ pub struct Row {
     pub track: Option<String>,
     /// Its place in the track.
     pub frame: Option<i32>,
+}
+
+impl Row {
+    /// What the index says of `image`.
+    #[must_use]
+    pub fn of(image: &Image) -> Self {
+        Self {
+            key: key(image),
+            path: image.path.clone(),
+            label: image.label,
+            track: image.track.clone(),
+            frame: image.frame,
+        }
+    }
 }
 
 fn index_schema() -> Arc<Schema> {
@@ -58,6 +72,16 @@ pub fn write_index<W: Write + Send>(sink: W, rows: &[Row]) -> Result<W> {
             .map_err(|e| unwritten(&e))?;
     parquet.write(&batch).map_err(|e| unwritten(&e))?;
     parquet.into_inner().map_err(|e| unwritten(&e))
+}
+
+/// Reads the index that `stage` wrote to `path`; it has been verified.
+pub(crate) fn read_index(path: &Path, stage: &str) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for batch in table::reader(path, 1 << 16, stage)? {
+        let batch = batch.map_err(|e| damaged(path, &e, stage))?;
+        rows.extend(rows_of(&batch).map_err(|e| damaged(path, e, stage))?);
+    }
+    Ok(rows)
 }
 
 fn rows_of(batch: &RecordBatch) -> std::result::Result<Vec<Row>, String> {
@@ -129,13 +153,7 @@ impl Embedded {
     pub fn rows(&self, split: Split) -> Result<Vec<Row>> {
         let name = format!("{}.parquet", split.as_str());
         self.manifest.verify(&self.dir, &name)?;
-        let path = self.dir.join(name);
-        let mut rows = Vec::new();
-        for batch in table::reader(&path, BATCH_ROWS, STAGE)? {
-            let batch = batch.map_err(|e| damaged(&path, &e, STAGE))?;
-            rows.extend(rows_of(&batch).map_err(|e| damaged(&path, e, STAGE))?);
-        }
-        Ok(rows)
+        read_index(&self.dir.join(name), STAGE)
     }
 
     /// The embeddings of `rows`, shape `[rows, dims]`, from the cache under `root`.

@@ -23,6 +23,7 @@ use stage::{Error, Result};
 pub use cache::Cache;
 pub use compact::Compacted;
 pub use folder::Writer;
+pub(crate) use index::read_index;
 pub use index::{Embedded, Row, write_index};
 pub use part::Storage;
 pub use shard::Shard;

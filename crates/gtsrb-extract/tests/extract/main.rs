@@ -12,3 +12,5 @@ mod device;
 mod errors;
 mod oracle;
 mod run;
+mod shards;
+mod tidy;

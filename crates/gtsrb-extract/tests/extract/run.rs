@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output as Finished, Stdio};
 
-use artifact::embeddings::{Embedded, Row};
+use artifact::embeddings::{Embedded, Row, write_index};
 use artifact::images::{Image, Roi, Split, Writer};
 use artifact::{Hash, Output, Work};
 use ndarray::Array2;
@@ -56,15 +56,21 @@ pub fn images(numbers: std::ops::Range<u32>) -> Vec<Image> {
 pub struct Run {
     folder: tempfile::TempDir,
     name: &'static str,
+    /// Whether the images come with their keys, as ingest writes them now.
+    pub indexed: bool,
 }
 
 impl Run {
     /// A run with these images (the last fifth of them for the test) and the tiny backbone.
     pub fn new(images: &[Image]) -> Self {
-        let run = Self { folder: tempfile::tempdir().unwrap(), name: "a" };
+        let run = Self { folder: tempfile::tempdir().unwrap(), name: "a", indexed: true };
         run.write_images(images);
         run.write_backbone(TINY);
         run
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
     }
 
     pub fn dir(&self) -> PathBuf {
@@ -79,14 +85,20 @@ impl Run {
         let output = Output::open(&self.dir().join("images")).unwrap();
         let classes = ["no".to_owned(), "yes".to_owned()];
         let (train, test) = images.split_at(images.len() - images.len() / 5);
-        let staged = [(Split::Train, train), (Split::Test, test)].map(|(split, images)| {
+        let mut staged = Vec::new();
+        for (split, images) in [(Split::Train, train), (Split::Test, test)] {
             let file = output.create(&split.file(0, 1)).unwrap();
             let mut writer = Writer::new(file, &classes).unwrap();
             writer.write(images).unwrap();
-            writer.finish().unwrap().finish(Some(images.len() as u64)).unwrap()
-        });
+            let (file, rows) = writer.finish_indexed().unwrap();
+            staged.push(file.finish(Some(images.len() as u64)).unwrap());
+            if self.indexed {
+                let file = output.create(&split.index()).unwrap();
+                staged.push(write_index(file, &rows).unwrap().finish(None).unwrap());
+            }
+        }
         let facts = BTreeMap::from([("classes".to_owned(), json!(classes))]);
-        output.commit(work("gtsrb-ingest"), staged.into(), BTreeMap::new(), facts).unwrap();
+        output.commit(work("gtsrb-ingest"), staged, BTreeMap::new(), facts).unwrap();
     }
 
     pub fn write_backbone(&self, onnx: &[u8]) {

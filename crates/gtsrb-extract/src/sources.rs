@@ -1,0 +1,89 @@
+//! What an extraction starts from: images, a backbone, and the view that settings make of it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use artifact::embeddings::describe;
+use artifact::images::ImageSet;
+use artifact::{Hash, Work};
+use embed::{Kernels, Provider, Runtime, View};
+use stage::Result;
+
+use crate::args::Settings;
+use crate::backbone::Backbone;
+use crate::{TOOL, cache_root};
+
+/// The inputs of a run and what is to be made of them.
+pub struct Sources {
+    /// The run's folder.
+    pub run: PathBuf,
+    /// Its images.
+    pub images: ImageSet,
+    /// Its backbone.
+    pub backbone: Backbone,
+    /// Everything else that shapes an embedding.
+    pub view: View,
+    /// What decides the bytes of the index.
+    pub work: Work,
+}
+
+impl Sources {
+    /// Opens the run in the folder `run`; no model is loaded where the device is named.
+    ///
+    /// # Errors
+    /// [`Missing`](stage::Fault::Missing) where a stage before hasn't run,
+    /// [`Unavailable`](stage::Fault::Unavailable) without ONNX Runtime or the device.
+    pub fn open(run: &Path, settings: &Settings) -> Result<Self> {
+        let images = ImageSet::open(run)?;
+        let backbone = Backbone::open(run)?;
+        let view = view_of(settings, &backbone)?;
+        let work = work_of(&images, &view);
+        Ok(Self { run: run.to_owned(), images, backbone, view, work })
+    }
+
+    /// The name of the view in the cache.
+    pub fn view_hash(&self) -> Hash {
+        self.view.hash()
+    }
+
+    /// Notes in the cache, for people, which view it is.
+    pub fn describe(&self) {
+        let parameters = self.view.parameters();
+        describe(&cache_root(), self.view_hash(), &parameters, &self.backbone.about);
+    }
+}
+
+/// What the settings, the backbone and the library make of it.
+fn view_of(settings: &Settings, backbone: &Backbone) -> Result<View> {
+    let on_gpu = [settings.batch(Provider::Cuda), backbone.size, backbone.size, 3];
+    let provider = settings.device.choose(&backbone.onnx, settings.kernels(), &on_gpu)?;
+    Ok(View {
+        backbone: backbone.hash,
+        size: backbone.size,
+        crop: settings.crop,
+        margin: settings.margin,
+        filter: View::BILINEAR.to_owned(),
+        resize: settings.resize,
+        batch: settings.batch(provider),
+        storage: settings.storage,
+        runtime: Runtime::load()?.version().to_owned(),
+        provider,
+        kernels: match provider {
+            Provider::Cpu => Kernels::default(),
+            Provider::Cuda => settings.kernels(),
+        },
+        preprocessing: View::PREPROCESSING,
+    })
+}
+
+fn work_of(images: &ImageSet, view: &View) -> Work {
+    Work {
+        tool: TOOL.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        parameters: view.parameters(),
+        inputs: BTreeMap::from([
+            ("images".to_owned(), images.manifest().content()),
+            ("backbone".to_owned(), view.backbone),
+        ]),
+    }
+}
