@@ -116,11 +116,9 @@ bench-train: .venv-train/ready ## training beside scikit-learn, PyTorch and linf
 	@.venv-train/bin/python benches/train.py '$(RUNS_DIR)/$(if $(filter file,$(origin PIPELINE)),gtsrb,$(PIPELINE))' \
 	    '$(CACHE_DIR)' '$(RUNS_DIR)/bench' target/linfa/release/fit-linfa docs/training.md $(LIMIT)
 
-bench-cache: build setup ## what the cache saves: GTSRB=DIR
+bench-cache: build setup ## what the embedding cache saves: GTSRB=DIR
 	@[ -n '$(GTSRB)' ] || { $(PYTHON) setup/explain.py gtsrb >&2; exit 66; }
-	@ORT_DYLIB_PATH=$${ORT_DYLIB_PATH:-$$(ls '$(abspath $(DOWNLOADS))'/onnxruntime/libonnxruntime*.*.* | head -n 1)} \
-	 BACKBONE_WEIGHTS=$${BACKBONE_WEIGHTS:-$$(ls '$(abspath $(DOWNLOADS))'/efficientnet-lite0/*.pth)} \
-	    $(PYTHON) benches/cache.py pipelines/gtsrb.toml '$(GTSRB)' '$(RUNS_DIR)/bench/cache' '$(RUNS_DIR)/bench/cache.json'
+	@$(PYTHON) benches/cache.py pipelines/gtsrb.toml '$(GTSRB)' '$(CACHE_DIR)' '$(RUNS_DIR)/bench'
 
 oracles: ## remake the committed golden files with PyTorch
 	@rm -rf .venv-torch && $(PYTHON) -m venv .venv-torch
