@@ -84,12 +84,17 @@ impl Lock {
         let _ = self.file.set_modified(time);
     }
 
-    /// Names the holder, for people only: the truth is the operating system's lock.
+    /// Names the holder, for people only: the truth is the operating system's lock. Those who
+    /// share it take away the name of one who held it alone before.
     fn sign(&self) {
-        if self.kind == Kind::Alone {
-            let mut file = &self.file;
-            let _ = file.set_len(0).and_then(|()| writeln!(file, "process {}", std::process::id()));
-        }
+        let mut file = &self.file;
+        let _ = match self.kind {
+            Kind::Alone => {
+                file.set_len(0).and_then(|()| writeln!(file, "process {}", std::process::id()))
+            }
+            Kind::Together if file.metadata().is_ok_and(|file| file.len() > 0) => file.set_len(0),
+            Kind::Together => Ok(()),
+        };
     }
 
     #[cfg(unix)]
@@ -110,11 +115,12 @@ impl Lock {
 
 fn busy(path: &Path) -> Error {
     let text = fs::read_to_string(path).unwrap_or_default();
-    let holder = text.lines().next().unwrap_or("several");
-    Error::busy(format!(
-        "{} is held by another process ({holder}): try again when it has ended",
-        path.display()
-    ))
+    let holder = text
+        .lines()
+        .next()
+        .map(|name| format!("another process ({name}): try again when it has ended"));
+    let holder = holder.unwrap_or_else(|| "other processes: try again when they have ended".into());
+    Error::busy(format!("{} is held by {holder}", path.display()))
 }
 
 #[cfg(test)]
@@ -131,6 +137,8 @@ mod tests {
         drop(alone);
         let _first = Lock::take(&path, Kind::Together).unwrap();
         assert_eq!((code(Kind::Alone), code(Kind::Together)), (Some(75), None));
+        let error = Lock::take(&path, Kind::Alone).unwrap_err().to_string();
+        assert!(error.contains("other processes"), "{error}");
     }
 
     #[cfg(unix)]
