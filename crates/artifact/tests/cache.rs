@@ -151,7 +151,7 @@ impl Model {
         let mut cache = Cache::open(self.root.path(), other).unwrap();
         cache.append(&writer, &[key(0)], Storage::F16, rows(&[9]).view()).unwrap();
         drop((writer, cache));
-        remove(self.root.path(), other).unwrap();
+        assert!(remove(self.root.path(), other, || Ok(false)).unwrap());
     }
 
     fn run(&mut self, step: Step) {

@@ -46,8 +46,11 @@ fn collect(common: &Common, days: u64, runs: &[PathBuf]) -> Result<Outcome<Summa
         if references.contains_key(&view.view) || !old(&view) {
             continue;
         }
-        match if common.dry_run { Ok(()) } else { remove(&cache_root(), view.view) } {
-            Ok(()) => removed.push(line(&view, &references)),
+        // A run may have come to refer to it by now.
+        let needed = || Ok(self::references(common, runs)?.contains_key(&view.view));
+        match if common.dry_run { Ok(true) } else { remove(&cache_root(), view.view, needed) } {
+            Ok(true) => removed.push(line(&view, &references)),
+            Ok(false) => {}
             Err(e) if e.fault() == Fault::Busy => tracing::info!("kept: {e}"),
             Err(e) => return Err(e),
         }

@@ -90,14 +90,18 @@ fn about(dir: &Path, view: Hash) -> Option<Value> {
     (Hash::of(about.get("parameters")?.to_string().as_bytes()) == view).then_some(about)
 }
 
-/// Removes `view` from the cache under `root`.
+/// Removes `view` from the cache under `root`, unless it is `needed`, which is asked when nobody
+/// can begin or end a use of it any more. Gives whether it was removed.
 ///
 /// # Errors
 /// [`Busy`](stage::Fault::Busy) while anybody reads or writes it: then all of it stays.
-pub fn remove(root: &Path, view: Hash) -> Result<()> {
+pub fn remove(root: &Path, view: Hash, needed: impl FnOnce() -> Result<bool>) -> Result<bool> {
     let dir = folder::of(root, view);
     let _writer = Lock::take(&dir.join(folder::LOCK), Kind::Alone)?;
     let _all = folder::take_from_all(&dir)?;
+    if needed()? {
+        return Ok(false);
+    }
     for path in ours(&dir)? {
         output::remove(&path)?;
     }
@@ -106,7 +110,7 @@ pub fn remove(root: &Path, view: Hash) -> Result<()> {
     }
     // It stays where somebody put a file of their own.
     let _ = fs::remove_dir(&dir);
-    Ok(())
+    Ok(true)
 }
 
 /// Every file of ours in a view's folder but the locks.
@@ -146,12 +150,14 @@ mod tests {
         assert_eq!(seen[0].about.as_ref().unwrap()["backbone"]["backbone"], "net");
         assert!(seen[0].last_use.is_some() && seen[0].bytes > 0 && seen[0].unreadable == 0);
 
-        assert_eq!(remove(root.path(), view).unwrap_err().fault().code(), 75);
+        let try_to = |needed| remove(root.path(), view, || Ok(needed));
+        assert_eq!(try_to(false).unwrap_err().fault().code(), 75);
         drop(writer);
-        assert_eq!(remove(root.path(), view).unwrap_err().fault().code(), 75);
-        cache.gather(&keys, 8).unwrap();
+        assert_eq!(try_to(false).unwrap_err().fault().code(), 75);
         drop(cache);
-        remove(root.path(), view).unwrap();
+        assert!(!try_to(true).unwrap());
+        Cache::open(root.path(), view).unwrap().gather(&keys, 8).unwrap();
+        assert!(try_to(false).unwrap());
         assert!(views(root.path()).unwrap().is_empty());
         assert!(root.path().join("mine").exists() && !root.path().join(view.to_string()).exists());
     }
