@@ -1,6 +1,6 @@
 //! What the cache promises: nothing is computed twice, and nothing depends on its history.
 
-use crate::run::{Run, damage, image, images, runtime};
+use crate::run::{Run, TINY, damage, image, images, runtime};
 use artifact::embeddings::{Cache, Storage};
 use ndarray::Array2;
 
@@ -66,6 +66,33 @@ fn a_changed_parameter_is_named_and_the_old_view_is_kept() {
     let back = run.extract(&[]);
     assert_eq!((&back["state"], &back["summary"]["misses"]), (&"done".into(), &0.into()));
     assert_eq!(run.embeddings(), before);
+}
+
+#[test]
+fn with_nothing_to_compute_no_model_is_loaded() {
+    if !runtime() {
+        return;
+    }
+    let run = Run::new(&images(0..12));
+    let first = run.extract(&["--device", "cpu"]);
+    let (rows, matrix) = run.embeddings();
+    // A graph that ONNX Runtime refuses.
+    let mut refused = TINY.to_vec();
+    let relu = refused.windows(4).position(|name| name == b"Relu").unwrap();
+    refused[relu + 2] = b'x';
+    run.write_backbone(&refused);
+    run.fails(65, &["--device", "cpu"]);
+    let views = std::fs::read_dir(run.cache()).unwrap().map(|view| view.unwrap().file_name());
+    let mut views = views.map(|view| view.into_string().unwrap());
+    let view = views.find(|view| first["summary"]["view"] != view.as_str()).unwrap();
+    let view = view.parse().unwrap();
+    let mut cache = Cache::open(&run.cache(), view).unwrap();
+    let keys: Vec<_> = rows.iter().map(|row| row.key).collect();
+    let writer = Cache::lock(&run.cache(), view).unwrap();
+    cache.append(&writer, &keys, Storage::F16, matrix.view()).unwrap();
+    drop(writer);
+    assert_eq!(run.extract(&["--device", "cpu"])["summary"]["hits"], 12);
+    assert_eq!(run.embeddings(), (rows, matrix));
 }
 
 #[test]
