@@ -25,8 +25,8 @@ pub struct Backbone {
     pub about: Value,
 }
 
-/// The metadata that tell backbones apart.
-const ABOUT: [&str; 3] = ["backbone", "size", "taps"];
+/// The metadata that tell backbones apart; their size is a parameter of the view.
+const ABOUT: [&str; 2] = ["backbone", "taps"];
 
 impl Backbone {
     /// Reads the file; no session is made.

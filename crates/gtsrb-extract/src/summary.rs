@@ -187,7 +187,8 @@ impl Display for Tidied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.views.iter().try_for_each(|view| writeln!(f, "{view}"))?;
         let bytes: u64 = self.views.iter().map(|view| view.bytes).sum();
-        write!(f, "{} views {}, {}", self.views.len(), self.did, megabytes(bytes))
+        let plural = if self.views.len() == 1 { "" } else { "s" };
+        write!(f, "{} view{plural} {}, {}", self.views.len(), self.did, megabytes(bytes))
     }
 }
 
