@@ -3,7 +3,8 @@
 # Every stage is called each time and decides by content hashes whether there is work, so
 # that file times, touched files and copied folders never fool it.
 
-PIPELINE  ?= sample
+# Benchmarks are made on real frames, everything else on drawn ones unless told otherwise.
+PIPELINE  ?= $(if $(filter bench%,$(MAKECMDGOALS)),gtsrb,sample)
 RUNS_DIR  ?= runs
 CACHE_DIR ?= cache
 PYTHON    ?= python3
@@ -26,7 +27,7 @@ FETCH      = [ -e '$(DOWNLOADS)/$(1)' ] || $(PYTHON) setup/fetch.py $(1) '$(DOWN
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all help config source build setup $(STAGES) check test bench-cache bench-train gpu-check gpu-found oracles doc clean
+.PHONY: all help config source build setup $(STAGES) check test bench-cache bench-precision bench-train gpu-check gpu-found oracles doc clean
 
 all: evaluate ## images to report: PIPELINE=sample|gtsrb|gtsrb-tutorial|folder
 
@@ -113,12 +114,23 @@ gpu-found:
 bench-train: .venv-train/ready ## training beside scikit-learn, PyTorch and linfa: PIPELINE=gtsrb LIMIT=300
 	@cargo build --release --quiet --workspace --example bench-train
 	@cargo build --release --quiet --manifest-path benches/linfa/Cargo.toml --target-dir target/linfa
-	@.venv-train/bin/python benches/train.py '$(RUNS_DIR)/$(if $(filter file,$(origin PIPELINE)),gtsrb,$(PIPELINE))' \
+	@.venv-train/bin/python benches/train.py '$(RUNS_DIR)/$(PIPELINE)' \
 	    '$(CACHE_DIR)' '$(RUNS_DIR)/bench' target/linfa/release/fit-linfa docs/training.md $(LIMIT)
 
 bench-cache: build setup ## what the embedding cache saves: GTSRB=DIR
 	@[ -n '$(GTSRB)' ] || { $(PYTHON) setup/explain.py gtsrb >&2; exit 66; }
 	@$(PYTHON) benches/cache.py pipelines/gtsrb.toml '$(GTSRB)' '$(CACHE_DIR)' '$(RUNS_DIR)/bench'
+
+.venv-precision/ready: benches/requirements-precision.txt
+	@rm -rf .venv-precision && $(PYTHON) -m venv .venv-precision
+	@.venv-precision/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+bench-precision: setup ingest .venv-precision/ready ## what int8 and f16 cost and save: GTSRB=DIR
+	@mkdir -p '$(RUNS_DIR)/bench'
+	@.venv-precision/bin/python benches/precision.py '$(RUNS_DIR)/$(PIPELINE)' '$(CONFIG)' \
+	    "$$(PYTHON=true setup/test-environment '$(DOWNLOADS)' '' printenv ORT_DYLIB_PATH 2>/dev/null)" \
+	    '$(RUNS_DIR)/bench'
 
 oracles: ## remake the committed golden files with PyTorch
 	@rm -rf .venv-torch && $(PYTHON) -m venv .venv-torch
