@@ -4,6 +4,7 @@
 //! An artifact is a folder with a `manifest.json`. Whoever writes it holds the folder's lock
 //! through an [`Output`]; whoever reads it starts from its [`Manifest`].
 
+mod answers;
 pub mod embeddings;
 mod hash;
 pub mod head;
@@ -13,6 +14,7 @@ mod manifest;
 mod output;
 mod table;
 
+pub use answers::Answers;
 pub use hash::{Hash, HashBuilder};
 pub use manifest::{FORMAT, FileRecord, Manifest, Work};
 pub use output::{FileWriter, Output, Staged};

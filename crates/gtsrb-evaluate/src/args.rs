@@ -1,5 +1,7 @@
 //! Flags and settings of `gtsrb-evaluate`.
 
+use std::path::PathBuf;
+
 use clap::Parser;
 use serde::{Deserialize, Serialize};
 use stage::{Common, Error, Result};
@@ -9,20 +11,42 @@ const MOST: usize = 100;
 
 /// Measures a trained head on the test images and writes metrics, predictions and a report.
 #[derive(Parser, Debug)]
-#[command(name = "gtsrb-evaluate", version, after_help = EXAMPLE)]
+#[command(
+    name = "gtsrb-evaluate",
+    version,
+    after_help = EXAMPLE,
+    args_conflicts_with_subcommands = true
+)]
 pub struct Args {
     /// Flags of every stage.
     #[command(flatten)]
     pub common: Common,
+    /// What to do instead of evaluating.
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Flags of this stage.
     #[command(flatten)]
     pub flags: Flags,
 }
 
+/// Other things to do.
+#[derive(clap::Subcommand, Debug)]
+pub enum Command {
+    /// Say whether one of two runs recognises the same test images better
+    Compare {
+        /// A run's folder, evaluated
+        a: PathBuf,
+        /// Another run's folder, evaluated on the same test images
+        b: PathBuf,
+    },
+}
+
 const EXAMPLE: &str = "\
-Example:
+Examples:
   gtsrb-evaluate --config pipelines/gtsrb.toml
-reads runs/gtsrb/{images,embeddings,model} and writes metrics.json, predictions.parquet,
+  gtsrb-evaluate compare runs/gtsrb-tutorial runs/gtsrb
+
+The first reads runs/gtsrb/{images,embeddings,model} and writes metrics.json, predictions.parquet,
 submission.csv, report.html and report/*.svg into runs/gtsrb.";
 
 impl AsRef<Common> for Args {

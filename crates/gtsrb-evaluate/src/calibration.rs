@@ -108,12 +108,12 @@ mod tests {
 
     #[test]
     fn a_temperature_of_one_changes_nothing() {
-        let p = array![[0.9_f32, 0.1], [0.9, 0.1], [0.4, 0.6]];
+        let p = array![[0.9_f32, 0.1], [0.9, 0.1], [0.3, 0.7]];
         let of = Calibration::of(&score_all(&[0, 1, 1], &p), &p, 1.0);
         assert!((of.before.ece - of.after.ece).abs() < 1e-7);
         assert!((of.before.log_loss - of.after.log_loss).abs() < 1e-7);
         let filled: Vec<_> = of.after.bins.iter().map(|bin| bin.images).collect();
-        assert_eq!((filled[8], filled[13], filled.iter().sum::<u64>()), (1, 2, 3));
+        assert_eq!((filled[10], filled[13], filled.iter().sum::<u64>()), (1, 2, 3));
         assert_eq!(of.after.bins[13].accuracy, Some(0.5));
         assert_eq!(of.after.bins[0], Bin { images: 0, confidence: None, accuracy: None });
     }

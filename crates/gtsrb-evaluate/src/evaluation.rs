@@ -42,7 +42,8 @@ impl Evaluation {
             selective: Selective::of(&answers, &[], settings.wished_accuracy),
             slices: slice_all(&scored, &looks, &head.classes),
         };
-        let metrics = measure(&scored, &head.classes, &Units::of(&rows), details);
+        let units = Units::of(rows.iter().map(|row| (row.label, row.track.as_deref())));
+        let metrics = measure(&scored, &head.classes, &units, details);
         Ok(Self { rows, probabilities, scored, metrics })
     }
 }

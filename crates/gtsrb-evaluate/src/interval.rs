@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use artifact::embeddings::Row;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -54,17 +53,18 @@ pub struct Units {
 }
 
 impl Units {
-    /// Tracks where every one of `rows` has one, else images.
+    /// Tracks where every image has one, else images; takes class and track of each.
     #[must_use]
-    pub fn of(rows: &[Row]) -> Self {
+    pub fn of<'a>(images: impl ExactSizeIterator<Item = (i64, Option<&'a str>)>) -> Self {
+        let count = images.len();
         let mut numbers = BTreeMap::new();
-        let mut tracks = Vec::with_capacity(rows.len());
-        for row in rows {
-            let Some(track) = &row.track else {
-                return Self::images(rows.len());
+        let mut tracks = Vec::with_capacity(count);
+        for (label, track) in images {
+            let Some(track) = track else {
+                return Self::images(count);
             };
             let next = numbers.len();
-            tracks.push(*numbers.entry((row.label, track)).or_insert(next));
+            tracks.push(*numbers.entry((label, track)).or_insert(next));
         }
         Self { kind: Unit::Track, of: tracks, count: numbers.len() }
     }
@@ -156,17 +156,12 @@ mod tests {
         assert!(wilson(10, 10)[0] > 0.7);
     }
 
-    fn row(label: i64, track: Option<&str>) -> Row {
-        let key = artifact::Hash::of(b"");
-        Row { key, path: String::new(), label, track: track.map(str::to_owned), frame: None }
-    }
-
     #[test]
     fn tracks_are_units_where_all_are_known() {
-        let known = [row(0, Some("a")), row(1, Some("a")), row(0, Some("a")), row(1, Some("b"))];
-        let units = Units::of(&known);
+        let known = [(0, Some("a")), (1, Some("a")), (0, Some("a")), (1, Some("b"))];
+        let units = Units::of(known.into_iter());
         assert_eq!((units.kind(), units.count(), &units.of), (Unit::Track, 3, &vec![0, 1, 0, 2]));
-        let units = Units::of(&[row(0, Some("a")), row(0, None)]);
+        let units = Units::of([(0, Some("a")), (0, None)].into_iter());
         assert_eq!((units.kind(), units.count()), (Unit::Image, 2));
     }
 
@@ -177,12 +172,13 @@ mod tests {
             let hit: u32 = weights.iter().zip(&hits).map(|(w, h)| w * h).sum();
             [f64::from(hit) / f64::from(weights.iter().sum::<u32>())]
         };
-        let rows: Vec<Row> = (0..400).map(|i| row(0, Some(&format!("{}", i / 10)))).collect();
+        let tracks: Vec<String> = (0..400).map(|i| format!("{}", i / 10)).collect();
+        let rows = tracks.iter().map(|track| (0, Some(track.as_str())));
         let width = |units: Units| {
             let [[low, high]] = units.bootstrap(share);
             high - low
         };
-        let (alone, together) = (width(Units::images(400)), width(Units::of(&rows)));
+        let (alone, together) = (width(Units::images(400)), width(Units::of(rows)));
         // sqrt(10) times, ten images a track that are all right or all wrong.
         assert!((together / alone / 10_f64.sqrt() - 1.0).abs() < 0.15, "{alone} {together}");
         // And as wide as the normal approximation says.

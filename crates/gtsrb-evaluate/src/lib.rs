@@ -3,6 +3,7 @@
 
 mod args;
 mod calibration;
+mod compare;
 mod evaluation;
 mod figures;
 mod gallery;
@@ -25,18 +26,29 @@ use std::collections::BTreeMap;
 use artifact::{Output, Staged};
 use stage::{Outcome, Result};
 
-use crate::args::Settings;
+use crate::args::{Command, Settings};
 use crate::evaluation::Evaluation;
 use crate::gallery::gallery;
 use crate::report::{Figures, Report};
 use crate::results::Results;
 use crate::sources::Sources;
+use crate::summary::Headline;
 
 pub use crate::args::Args;
 pub use crate::summary::Summary;
 
-/// Runs the stage.
+/// Runs the stage, or compares two runs.
 pub fn run(args: &Args) -> Result<Outcome<Summary>> {
+    match &args.command {
+        None => evaluate(args),
+        Some(Command::Compare { a, b }) => {
+            let compared = args.common.in_threads(|| compare::compare(a, b))?;
+            Ok(Outcome::Checked(Summary::Compared(compared)))
+        }
+    }
+}
+
+fn evaluate(args: &Args) -> Result<Outcome<Summary>> {
     let settings = args.settings()?;
     let run = args.common.run_dir()?;
     let sources = Sources::open(&run)?;
@@ -46,14 +58,14 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
     let work = sources.work(&settings);
     let output = Output::open(&run)?;
     if output.current(&work)?.is_some() {
-        return Ok(Outcome::Current(Summary::read(&run)?));
+        return Ok(Outcome::Current(Summary::Evaluated(Headline::read(&run)?)));
     }
     args.common.in_threads(|| {
         let evaluation = Evaluation::of(&sources, &settings)?;
         let files = stage_files(&sources, &settings, &evaluation, &output)?;
         let counters = [("test_images".to_owned(), evaluation.rows.len() as u64)].into();
         output.commit(work, files, counters, BTreeMap::new())?;
-        Ok(Outcome::Done(Summary::new(&evaluation.metrics, &run)))
+        Ok(Outcome::Done(Summary::Evaluated(Headline::new(&evaluation.metrics, &run))))
     })
 }
 

@@ -238,7 +238,8 @@ pub fn measure(scored: &[Scored], names: &[String], units: &Units, details: Deta
 
 /// Top-1, top-5, macro recall, log-loss and calibration error of `scored` images of which each
 /// counts `weights[i]` times.
-fn headline(scored: &[Scored], weights: &[u32], classes: usize) -> [f64; 5] {
+#[must_use]
+pub fn headline(scored: &[Scored], weights: &[u32], classes: usize) -> [f64; 5] {
     let (mut all, mut first, mut five, mut loss) = (0_u64, 0_u64, 0_u64, 0.0);
     let mut found = vec![(0_u64, 0_u64); classes];
     let mut gaps = [0.0; BINS];

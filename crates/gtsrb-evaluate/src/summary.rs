@@ -6,12 +6,32 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use stage::{Error, Result};
 
+use crate::compare::Comparison;
 use crate::metrics::{Interval, Metrics};
 use crate::words::{count, percent, percent_range};
 
+/// What is said in the end.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Summary {
+    /// Of a run that was evaluated.
+    Evaluated(Headline),
+    /// Of two runs that were compared.
+    Compared(Comparison),
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Evaluated(headline) => headline.fmt(f),
+            Self::Compared(comparison) => comparison.fmt(f),
+        }
+    }
+}
+
 /// The headline numbers and where the rest is.
 #[derive(Debug, Clone, Serialize)]
-pub struct Summary {
+pub struct Headline {
     top1: f64,
     top1_interval: Interval,
     top5: f64,
@@ -23,7 +43,7 @@ pub struct Summary {
     report: PathBuf,
 }
 
-impl Summary {
+impl Headline {
     /// The summary of `metrics` in the folder `run`.
     #[must_use]
     pub fn new(metrics: &Metrics, run: &Path) -> Self {
@@ -51,7 +71,7 @@ impl Summary {
     }
 }
 
-impl fmt::Display for Summary {
+impl fmt::Display for Headline {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         writeln!(
             f,
