@@ -51,7 +51,7 @@ def main():
     for name, (one, two) in numbers.items():
         equal(f"{name} a", said[name]["a"], one)
         equal(f"{name} b", said[name]["b"], two)
-        equal(f"{name} difference", said[name]["difference"], two - one)
+        equal(f"{name} difference", said[name]["b_less_a"], two - one)
     random = np.random.default_rng(5)
     for name, value in [("top1", right_b * 1.0 - right_a), ("log_loss", losses[1] - losses[0])]:
         draws = np.array([value[random.integers(0, len(rows), len(rows))].mean() for _ in range(4000)])

@@ -44,7 +44,7 @@ pub struct Comparison {
 struct Difference {
     a: f64,
     b: f64,
-    difference: f64,
+    b_less_a: f64,
     /// 95 % interval of the difference: both runs are resampled together.
     interval: Interval,
 }
@@ -78,7 +78,7 @@ impl Comparison {
         let of = |n: usize| Difference {
             a: a[n],
             b: b[n],
-            difference: b[n] - a[n],
+            b_less_a: b[n] - a[n],
             interval: intervals[n],
         };
         let [only_a_right, only_b_right] = only(pairs, |_| true);
@@ -156,19 +156,19 @@ impl fmt::Display for Comparison {
             ("macro recall", &self.macro_recall),
             ("calibration error", &self.ece),
         ];
-        for (name, Difference { a, b, difference, interval: [low, high] }) in shares {
+        for (name, Difference { a, b, b_less_a, interval: [low, high] }) in shares {
             let (a, b) = (percent(*a), percent(*b));
-            let [difference, low, high] = [difference, low, high].map(|share| 100.0 * share);
+            let [change, low, high] = [b_less_a, low, high].map(|share| 100.0 * share);
             writeln!(
                 f,
-                "{name}: A {a}, B {b}, difference {difference:+.2} points \
+                "{name}: A {a}, B {b}, difference {change:+.2} points \
                  (95 % interval {low:+.2} to {high:+.2})"
             )?;
         }
-        let Difference { a, b, difference, interval: [low, high] } = &self.log_loss;
+        let Difference { a, b, b_less_a, interval: [low, high] } = &self.log_loss;
         writeln!(
             f,
-            "log-loss: A {a:.4}, B {b:.4}, difference {difference:+.4} \
+            "log-loss: A {a:.4}, B {b:.4}, difference {b_less_a:+.4} \
              (95 % interval {low:+.4} to {high:+.4})"
         )?;
         let mut classes: Vec<&ClassDifference> = self.classes.iter().collect();
@@ -217,7 +217,7 @@ mod tests {
         let answers = [(0, 0, 0), (0, 1, 0), (0, 1, 0), (1, 1, 0), (1, 2, 2), (1, 1, 1)];
         let compared = Comparison::of(&pairs(&answers), [Path::new("a"), Path::new("b")]);
         assert_eq!((compared.only_a_right, compared.only_b_right), (1, 2));
-        assert!((compared.top1.difference - 1.0 / 6.0).abs() < 1e-12);
+        assert!((compared.top1.b_less_a - 1.0 / 6.0).abs() < 1e-12);
         assert!((compared.mcnemar_p - 1.0).abs() < 1e-12);
         let changes: Vec<f64> = compared.classes.iter().map(ClassDifference::change).collect();
         assert!((changes[0] - 2.0 / 3.0).abs() < 1e-12 && (changes[1] + 1.0 / 3.0).abs() < 1e-12);
