@@ -62,11 +62,11 @@ fn the_worse_run_is_named_and_every_number_is_scipy_s() {
 #[test]
 fn a_run_against_itself_shows_no_difference_and_writes_nothing() {
     let fixture = evaluated(&Shape::default());
-    let before = manifest(&fixture.run());
+    let before = (manifest(&fixture.run()), fixture.metrics());
     let output = compare(&fixture, &fixture, &[]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("only A right 0, only B right 0: no difference is shown"), "{text}");
-    assert_eq!(manifest(&fixture.run()), before);
+    assert_eq!((manifest(&fixture.run()), fixture.metrics()), before);
 }
 
 #[test]
