@@ -1,5 +1,6 @@
 //! From a head and the test images' embeddings to all that is said of them.
 
+use artifact::Answers;
 use artifact::embeddings::Row;
 use artifact::images::Split;
 use ndarray::Array2;
@@ -13,7 +14,7 @@ use crate::metrics::{Details, Metrics, Scored, measure, score_all};
 use crate::selective::{Answer, Selective};
 use crate::slices::slice_all;
 use crate::sources::Sources;
-use crate::survey::survey;
+use crate::survey::{Look, survey};
 
 /// The test images and what the head makes of them, in row order.
 pub struct Evaluation {
@@ -23,27 +24,37 @@ pub struct Evaluation {
     pub probabilities: Array2<f32>,
     /// What each contributes to the metrics.
     pub scored: Vec<Scored>,
+    /// What they look like.
+    pub looks: Vec<Look>,
     /// The numbers.
     pub metrics: Metrics,
 }
 
 impl Evaluation {
-    /// Classifies and measures.
-    pub fn of(sources: &Sources, settings: &Settings) -> Result<Self> {
+    /// Classifies and measures; `kept_out` is what fits say of training pictures that they
+    /// hadn't seen.
+    pub fn of(sources: &Sources, settings: &Settings, kept_out: Option<&Answers>) -> Result<Self> {
         let head = sources.head()?;
         let (rows, labels) = sources.test_rows()?;
         let logits = head.network.logits(sources.embeddings(&rows)?.view());
         let probabilities = probabilities(logits, head.temperature);
         let scored = score_all(&labels, &probabilities);
         let looks = survey(&sources.images, Split::Test)?;
-        let answers: Vec<Answer> = scored.iter().map(|s| (s.confidence, s.correct())).collect();
+        let answers = |scored: &[Scored]| -> Vec<Answer> {
+            scored.iter().map(|s| (s.confidence, s.correct())).collect()
+        };
+        let unseen = kept_out.map(|k| answers(&score_all(&k.labels, &k.probabilities)));
         let details = Details {
             calibration: Calibration::of(&scored, &probabilities, head.temperature),
-            selective: Selective::of(&answers, &[], settings.wished_accuracy),
+            selective: Selective::of(
+                &answers(&scored),
+                &unseen.unwrap_or_default(),
+                settings.wished_accuracy,
+            ),
             slices: slice_all(&scored, &looks, &head.classes),
         };
         let units = Units::of(rows.iter().map(|row| (row.label, row.track.as_deref())));
         let metrics = measure(&scored, &head.classes, &units, details);
-        Ok(Self { rows, probabilities, scored, metrics })
+        Ok(Self { rows, probabilities, scored, looks, metrics })
     }
 }

@@ -34,7 +34,7 @@ pub fn gallery(
     count: usize,
 ) -> Result<Vec<Mistake>> {
     let chosen = worst(scored, count);
-    let mut pictures = load(images, &chosen)?;
+    let mut pictures = load(images, Split::Test, &chosen)?;
     let mistake = |&row: &usize| {
         let picture = pictures.remove(&row)?;
         Some(Mistake { path: rows[row].path.clone(), scored: scored[row], picture })
@@ -50,11 +50,11 @@ fn worst(scored: &[Scored], count: usize) -> Vec<usize> {
     rows
 }
 
-/// The pictures of the test images whose numbers are `chosen`.
-fn load(images: &ImageSet, chosen: &[usize]) -> Result<BTreeMap<usize, String>> {
+/// The pictures of the rows `chosen` of `split`, no row twice, as `data:` addresses.
+pub fn load(images: &ImageSet, split: Split, chosen: &[usize]) -> Result<BTreeMap<usize, String>> {
     let mut found = BTreeMap::new();
     let mut first = 0;
-    for batch in images.batches(Split::Test) {
+    for batch in images.batches(split) {
         if found.len() == chosen.len() {
             break;
         }

@@ -4,12 +4,14 @@
 mod args;
 mod calibration;
 mod compare;
+mod confident;
 mod evaluation;
 mod figures;
 mod gallery;
 mod interval;
 mod metrics;
 mod published;
+mod quality;
 mod report;
 mod results;
 mod selective;
@@ -23,19 +25,25 @@ mod words;
 
 use std::collections::BTreeMap;
 
+use artifact::images::Split;
 use artifact::{Output, Staged};
 use stage::{Outcome, Result};
 
 use crate::args::{Command, Settings};
 use crate::evaluation::Evaluation;
 use crate::gallery::gallery;
+use crate::quality::Quality;
 use crate::report::{Figures, Report};
 use crate::results::Results;
 use crate::sources::Sources;
 use crate::summary::Headline;
+use crate::survey::survey;
 
 pub use crate::args::Args;
 pub use crate::summary::Summary;
+
+/// Odd pictures of each kind that are shown in the report.
+const ODD: usize = 20;
 
 /// Runs the stage, or compares two runs.
 pub fn run(args: &Args) -> Result<Outcome<Summary>> {
@@ -61,9 +69,13 @@ fn evaluate(args: &Args) -> Result<Outcome<Summary>> {
         return Ok(Outcome::Current(Summary::Evaluated(Headline::read(&run)?)));
     }
     args.common.in_threads(|| {
-        let evaluation = Evaluation::of(&sources, &settings)?;
-        let files = stage_files(&sources, &settings, &evaluation, &output)?;
-        let counters = [("test_images".to_owned(), evaluation.rows.len() as u64)].into();
+        let kept_out = sources.kept_out()?;
+        let evaluation = Evaluation::of(&sources, &settings, kept_out.as_ref())?;
+        let train = survey(&sources.images, Split::Train)?;
+        let quality = Quality::of(&evaluation, &train, kept_out.as_ref());
+        let files = stage_files(&sources, &settings, &evaluation, &quality, &output)?;
+        let mut counters: BTreeMap<_, _> = quality.counters().collect();
+        counters.insert("test_images".to_owned(), evaluation.rows.len() as u64);
         output.commit(work, files, counters, BTreeMap::new())?;
         Ok(Outcome::Done(Summary::Evaluated(Headline::new(&evaluation.metrics, &run))))
     })
@@ -74,6 +86,7 @@ fn stage_files(
     sources: &Sources,
     settings: &Settings,
     evaluation: &Evaluation,
+    quality: &Quality,
     output: &Output,
 ) -> Result<Vec<Staged>> {
     let training = sources.training()?;
@@ -85,8 +98,10 @@ fn stage_files(
         metrics,
         training: &training,
         mistakes: &mistakes,
+        quality,
+        odd: &quality.pictures(&sources.images, settings.gallery.min(ODD))?,
         manifests: &sources.provenance()?,
     }
     .render(&figures)?;
-    Results { evaluation, figures: &figures, page: &page }.stage(output)
+    Results { evaluation, quality, figures: &figures, page: &page }.stage(output)
 }

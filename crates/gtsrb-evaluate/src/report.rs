@@ -11,6 +11,7 @@ use crate::figures;
 use crate::gallery::Mistake;
 use crate::metrics::{Interval, Metrics};
 use crate::published::beside;
+use crate::quality::{Findings, Label, Quality};
 use crate::selective::Answered;
 use crate::slices::{Slice, Slicing};
 use crate::training::Training;
@@ -31,6 +32,10 @@ pub struct Report<'a> {
     pub training: &'a Training,
     /// Pictures that were given a wrong class.
     pub mistakes: &'a [Mistake],
+    /// What is odd about the data.
+    pub quality: &'a Quality,
+    /// Pictures of the first findings of each kind, as `data:` addresses.
+    pub odd: &'a [Vec<String>],
     /// What the run was made from, in the order of the stages.
     pub manifests: &'a [Manifest],
 }
@@ -111,6 +116,8 @@ impl Report<'_> {
             "calibration": calibration(metrics),
             "selective": selective(metrics),
             "slices": metrics.slices.iter().map(slicing).collect::<Vec<_>>(),
+            "checked": count(self.quality.checked as u64),
+            "odd": self.quality.kinds.iter().zip(self.odd).map(|k| self.odd(k)).collect::<Vec<_>>(),
             "published": self.manifests.first().map(|images| beside(metrics, images)),
             "trials": self.trials(),
             "choice": self.training.choice,
@@ -134,11 +141,33 @@ impl Report<'_> {
         })
     }
 
+    fn odd(&self, (kind, pictures): (&Findings, &Vec<String>)) -> serde_json::Value {
+        let classes = &self.metrics.classes;
+        let name = |class: usize| {
+            if class < classes.len() { label(self.metrics, class) } else { class.to_string() }
+        };
+        let shown = kind.found.iter().zip(pictures).map(|(found, picture)| {
+            json!({
+                "picture": picture, "path": found.path, "split": found.split.as_str(),
+                "label": name(found.label), "about": found.about,
+                "seems": match found.suggested {
+                    Label::Class(class) => Some(name(class)),
+                    Label::Keep | Label::Exclude => None,
+                },
+            })
+        });
+        json!({
+            "name": kind.name, "meaning": kind.meaning, "count": count(kind.found.len() as u64),
+            "shown": shown.collect::<Vec<_>>(),
+        })
+    }
+
     fn classes(&self) -> Vec<serde_json::Value> {
         let share = |v: Option<f64>| v.map_or("–".to_owned(), percent);
         let row = |c: &crate::metrics::ClassMetrics| {
             json!({
-                "class": c.class, "name": c.name, "support": c.support, "predicted": c.predicted,
+                "class": c.class, "name": c.name, "support": c.support,
+                "training": self.quality.training.get(c.class).copied().unwrap_or(0), "predicted": c.predicted,
                 "recall": share(c.recall), "precision": share(c.precision), "f1": share(c.f1),
                 "weak": c.recall.is_some_and(|r| r < 0.9) || c.precision.is_some_and(|p| p < 0.9),
             })

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use artifact::images::Split;
 use artifact::{FORMAT, Manifest, Work};
 use ndarray::Array2;
 use rand::{Rng, SeedableRng};
@@ -8,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use super::*;
 use crate::interval::Units;
 use crate::metrics::{Details, measure, score_all};
+use crate::quality::Finding;
 use crate::training::{Look, Trial};
 
 /// Predictions of a good classifier: mostly right, a few classes often confused.
@@ -70,8 +72,26 @@ fn render(names: &[String], mistakes: &[Mistake], name: &str) -> String {
         counters: BTreeMap::new(),
         facts: BTreeMap::new(),
     };
-    let report =
-        Report { name, metrics: &metrics, training: &training, mistakes, manifests: &[manifest] };
+    let found = mistakes.iter().map(|mistake| Finding {
+        split: Split::Train,
+        row: 0,
+        path: mistake.path.clone(),
+        label: 0,
+        suggested: Label::Class(1),
+        about: mistake.path.clone(),
+    });
+    let kind = Findings { name: "odd", meaning: "They are odd.", found: found.collect() };
+    let odd = [mistakes.iter().map(|mistake| mistake.picture.clone()).collect()];
+    let quality = Quality { kinds: vec![kind], training: vec![7], checked: 3 };
+    let report = Report {
+        name,
+        metrics: &metrics,
+        training: &training,
+        mistakes,
+        quality: &quality,
+        odd: &odd,
+        manifests: &[manifest],
+    };
     report.render(&Figures::draw(&metrics, &training)).unwrap()
 }
 
@@ -90,7 +110,7 @@ fn hostile_names_and_paths_stay_text() {
     let page = render(&names, &mistakes, "</title><script>");
     // Our page has no script and no picture but the gallery's; all of them are counted.
     assert!(!page.contains("<script"));
-    assert_eq!(page.matches("<img").count(), mistakes.len());
+    assert_eq!(page.matches("<img").count(), 2 * mistakes.len());
     assert_eq!(page.matches("<svg").count(), 4);
     assert_eq!(page.matches("</title>").count(), 1 + page.matches("<title>").count() - 1);
     assert!(page.contains("{{7*7}}"));

@@ -4,6 +4,7 @@ use artifact::{Output, Staged};
 use stage::{Error, Result};
 
 use crate::evaluation::Evaluation;
+use crate::quality::Quality;
 use crate::report::Figures;
 use crate::tables::{write_parquet, write_submission};
 
@@ -11,6 +12,8 @@ use crate::tables::{write_parquet, write_submission};
 pub struct Results<'a> {
     /// Test images and their numbers.
     pub evaluation: &'a Evaluation,
+    /// What is odd about the data.
+    pub quality: &'a Quality,
     /// The pictures.
     pub figures: &'a Figures,
     /// The page.
@@ -31,6 +34,7 @@ impl Results<'_> {
             output.write("report/certainty.svg", self.figures.certainty.as_bytes())?,
             output.write("report/confusion.svg", self.figures.confusion.as_bytes())?,
             output.write("report/curves.svg", self.figures.curves.as_bytes())?,
+            self.labels_to_check(output)?,
             output.write("report/recall.svg", self.figures.recall.as_bytes())?,
         ])
     }
@@ -48,6 +52,13 @@ impl Results<'_> {
             &self.evaluation.probabilities,
         )?;
         file.finish(Some(self.evaluation.rows.len() as u64))
+    }
+
+    fn labels_to_check(&self, output: &Output) -> Result<Staged> {
+        let mut file = output.create("report/labels-to-check.csv")?;
+        self.quality.write_csv(&mut file)?;
+        let rows: usize = self.quality.kinds.iter().map(|kind| kind.found.len()).sum();
+        file.finish(Some(rows as u64))
     }
 
     fn submission(&self, output: &Output) -> Result<Staged> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use artifact::embeddings::{Embedded, Row};
 use artifact::head::Head;
 use artifact::images::{ImageSet, Split};
-use artifact::{Manifest, Work};
+use artifact::{Answers, Manifest, Work};
 use serde_json::json;
 use stage::{Error, Result};
 
@@ -160,6 +160,24 @@ impl Sources {
                 row.path
             ))),
         }
+    }
+
+    /// What fits say of training pictures that they hadn't seen, if training kept it.
+    pub fn kept_out(&self) -> Result<Option<Answers>> {
+        let (model, name) = (self.run.join("model"), "oof.parquet");
+        if !self.model.outputs.contains_key(name) {
+            return Ok(None);
+        }
+        self.model.verify(&model, name)?;
+        let answers = Answers::read(&model.join(name), TRAIN)?;
+        let (classes, wanted) = (answers.probabilities.ncols(), self.images.classes().len());
+        if classes != wanted {
+            return Err(Error::data(format!(
+                "{} is of {classes} classes, there are {wanted}: run {TRAIN} again",
+                model.join(name).display()
+            )));
+        }
+        Ok(Some(answers))
     }
 
     /// How training went.

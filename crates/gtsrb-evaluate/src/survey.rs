@@ -7,8 +7,12 @@ use rayon::prelude::*;
 use stage::{Error, Result};
 
 /// One picture, looked at within its sign's box.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Look {
+    /// Path of the picture.
+    pub path: String,
+    /// Its class.
+    pub label: usize,
     /// The longer side of the box, in pixels.
     pub side: u32,
     /// Mean luma (BT.601), 0 to 255.
@@ -36,6 +40,8 @@ fn look(image: &Image) -> Result<Look> {
     let picture = Picture::decode(&image.bytes).map_err(damaged)?;
     let luma = Luma::of(&picture, image);
     Ok(Look {
+        path: image.path.clone(),
+        label: usize::try_from(image.label).unwrap_or(usize::MAX),
         side: luma.width.max(luma.height) as u32,
         brightness: luma.mean(),
         sharpness: luma.sharpness(),

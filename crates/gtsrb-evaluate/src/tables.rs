@@ -85,7 +85,8 @@ fn names<'a>(paths: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// `cell` such that no spreadsheet takes it for a formula (OWASP, CSV injection).
-fn harmless(cell: &str) -> String {
+#[must_use]
+pub fn harmless(cell: &str) -> String {
     let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
     if formula { format!("'{cell}") } else { cell.to_owned() }
 }

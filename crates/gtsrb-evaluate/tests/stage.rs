@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use artifact::Hash;
 use fixture::{Fixture, Shape, manifest, view};
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "manifest.json",
     "metrics.json",
     "predictions.parquet",
@@ -17,6 +17,7 @@ const FILES: [&str; 9] = [
     "report/certainty.svg",
     "report/confusion.svg",
     "report/curves.svg",
+    "report/labels-to-check.csv",
     "report/recall.svg",
     "submission.csv",
 ];
@@ -62,6 +63,34 @@ fn writes_everything_and_says_where() {
     assert!(submission.starts_with("Filename;ClassId\r\n00000.png;0\r\n00001.png;1\r\n"));
     assert_eq!(submission.lines().count(), 701);
     assert!(fixture.read("report.html").len() < 5_000_000);
+}
+
+#[test]
+fn data_worth_a_look_is_listed() {
+    let fixture = Fixture::new(&Shape::default());
+    done(&fixture.evaluate(&[]));
+    let csv = String::from_utf8(fixture.read("report/labels-to-check.csv")).unwrap();
+    // The last training picture is labelled 6 and seems to be a 1; the first is in the test too.
+    assert!(csv.contains("\nTest/train 13.png,1,6,train,labels in doubt,"), "{csv}");
+    assert!(csv.contains("\nTest/train 0.png,exclude,0,train,test pictures in training,"));
+    assert_eq!(csv.matches(",darkest,brightness 99.0\n").count(), 20);
+    let counters = manifest(&fixture.run()).counters;
+    assert_eq!(counters["test_pictures_in_training"], 1);
+    assert_eq!(csv.matches(",labels in doubt,").count() as u64, counters["labels_in_doubt"]);
+    // Chosen on pictures kept out of training: from 1.0 on, all of them are right.
+    let threshold = &fixture.metrics()["selective"]["threshold"];
+    assert_eq!(threshold["confidence"], 1.0);
+    assert_eq!(threshold["kept_out"]["coverage"], 11.0 / 14.0);
+    assert_eq!(threshold["test"]["images"], 700);
+    let page = String::from_utf8(fixture.read("report.html")).unwrap();
+    assert!(page.contains("<h3>1 test pictures in training</h3>"));
+}
+
+#[test]
+fn a_wish_is_a_share_of_answers() {
+    let fixture = Fixture::new(&Shape::default());
+    let output = fixture.evaluate(&["--wished-accuracy", "1.5"]);
+    refused(&fixture, &output, 78, &["wished_accuracy"]);
 }
 
 #[test]
@@ -128,6 +157,7 @@ fn head_of_another_view_or_size_is_refused() {
 fn damaged_inputs_are_refused() {
     for (file, stage) in [
         ("model/head.safetensors", "gtsrb-train"),
+        ("model/oof.parquet", "gtsrb-train"),
         ("model/training.json", "gtsrb-train"),
         ("embeddings/test.parquet", "gtsrb-extract"),
         ("images/test-00000-of-00001.parquet", "gtsrb-ingest"),

@@ -47,6 +47,10 @@ pub struct Flags {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
+    /// A CSV file with columns path and label: another class for some pictures, or `exclude`
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<PathBuf>,
 }
 
 /// How a source is arranged.
@@ -87,11 +91,20 @@ pub struct Settings {
     pub test: f64,
     /// Decides which pictures these are.
     pub seed: u64,
+    /// Corrections of labels.
+    pub labels: Option<PathBuf>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { source: None, layout: Layout::Auto, on_error: OnError::Fail, test: 0.2, seed: 1 }
+        Self {
+            source: None,
+            layout: Layout::Auto,
+            on_error: OnError::Fail,
+            test: 0.2,
+            seed: 1,
+            labels: None,
+        }
     }
 }
 

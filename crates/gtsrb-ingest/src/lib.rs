@@ -9,6 +9,7 @@ mod args;
 mod bad;
 mod check;
 mod duplicates;
+mod labels;
 mod layout;
 mod set;
 mod split;
@@ -29,6 +30,7 @@ use stage::{Outcome, Progress, Result};
 pub use args::Args;
 use args::Settings;
 use check::Checked;
+use labels::Labels;
 use layout::Listing;
 use set::Set;
 use stamp::Stamp;
@@ -47,11 +49,15 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
     let settings = Settings::new(args)?;
     let dir = args.common.run_dir()?.join("images");
     let mut tree = Tree::open(settings.source()?)?;
-    let stamp = Stamp::new(&tree, &settings);
+    let labels = settings.labels.as_deref().map(Labels::read).transpose()?;
+    let stamp = Stamp::new(&tree, &settings, labels.as_ref());
     if let Some(manifest) = stamp.current(&dir)? {
         return Ok(Outcome::Current(Summary::new(&dir, &manifest)));
     }
-    let listing = layout::list(&mut tree, settings.layout)?;
+    let mut listing = layout::list(&mut tree, settings.layout)?;
+    if let Some(labels) = &labels {
+        labels.apply(&mut listing)?;
+    }
     if args.common.dry_run {
         return Ok(Outcome::Planned(plan(&listing, &dir)));
     }

@@ -7,6 +7,7 @@ use artifact::{Hash, HashBuilder, Manifest, Output};
 use stage::Result;
 
 use crate::args::Settings;
+use crate::labels::Labels;
 use crate::tree::Tree;
 use crate::{TOOL, VERSION};
 
@@ -14,13 +15,14 @@ use crate::{TOOL, VERSION};
 pub struct Stamp(Hash);
 
 impl Stamp {
-    /// The stamp of `tree`, read as `settings` say.
-    pub fn new(tree: &Tree, settings: &Settings) -> Self {
+    /// The stamp of `tree`, read as `settings` say, with corrected `labels`.
+    pub fn new(tree: &Tree, settings: &Settings, labels: Option<&Labels>) -> Self {
         let settings = serde_json::json!([
             settings.layout,
             settings.on_error,
             settings.test.to_bits(),
-            settings.seed
+            settings.seed,
+            labels.map(|labels| labels.hash)
         ]);
         let hash = HashBuilder::default().field(VERSION).field(settings.to_string());
         Self(hash.field(tree.stamp().0).finish())

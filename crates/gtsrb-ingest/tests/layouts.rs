@@ -166,6 +166,32 @@ fn equal_pictures_stay_on_one_side() {
 }
 
 #[test]
+fn labels_are_corrected() {
+    let place = Place::new();
+    let source = place.path("signs");
+    folder(&source);
+    let labels = place.path("labels.csv");
+    let flags = ["--labels", labels.to_str().unwrap()];
+    place.ingest("run", &source, &flags).fails(66, "labels.csv");
+    write(&labels, "path,label\nbus/IMG_3.JPG,0\nbus/IMG_4.JPG,exclude\nbus/IMG_5.JPG,\n");
+    place.ingest("run", &source, &flags).succeeds();
+    let all = || [Split::Train, Split::Test].map(|split| rows(&place.path("run"), split)).concat();
+    let label = |name: &str| all().iter().find(|i| i.path.ends_with(name)).map(|i| i.label);
+    assert_eq!(all().len(), 79);
+    let found = ["bus/IMG_3.JPG", "bus/IMG_4.JPG", "bus/IMG_5.JPG"].map(label);
+    assert_eq!(found, [Some(0), None, Some(1)]);
+    // What the file says decides, not its name.
+    write(&labels, "path,label\nbus/IMG_3.JPG,bus\n");
+    place.ingest("run", &source, &flags).succeeds();
+    assert_eq!((all().len(), label("bus/IMG_3.JPG")), (80, Some(1)));
+    write(&labels, "path,label\nbus/IMG_99.JPG,1\n");
+    place.ingest("run", &source, &flags).fails(65, "bus/IMG_99.JPG");
+    write(&labels, "path,label\nbus/IMG_3.JPG,tram\n");
+    place.ingest("run", &source, &flags).fails(65, "tram");
+    assert_eq!(all().len(), 80);
+}
+
+#[test]
 fn train_and_test_folders_are_kept_apart() {
     let place = Place::new();
     let source = place.path("signs");

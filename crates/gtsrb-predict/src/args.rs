@@ -29,10 +29,10 @@ pub struct Args {
     /// How many classes to name, the most probable first
     #[arg(long, value_name = "K", default_value = "1")]
     pub top: NonZeroUsize,
-    /// A picture whose best probability is lower is unsure: below one half, the answer is more
-    /// likely wrong than right
-    #[arg(long, value_name = "P", default_value = "0.5", value_parser = probability)]
-    pub threshold: f32,
+    /// A picture whose best probability is lower is unsure [default: the confidence that the run's
+    /// evaluation chose for the accuracy wished there, 0.5 without one]
+    #[arg(long, value_name = "P", value_parser = probability)]
+    pub threshold: Option<f32>,
     /// Also write path, predicted class and all probabilities to a Parquet file
     #[arg(long, value_name = "FILE")]
     pub parquet: Option<PathBuf>,

@@ -8,6 +8,7 @@ mod paths;
 mod prediction;
 mod summary;
 mod table;
+mod threshold;
 
 use std::fs::File;
 use std::io::Read as _;
@@ -52,7 +53,8 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
         )));
     }
     let pipeline = classifier.pipeline(args.common.threads())?;
-    let mut output = Output::open(args, classes)?;
+    let threshold = args.threshold.unwrap_or_else(|| threshold::of_run(&run));
+    let mut output = Output::open(args, classes, threshold)?;
     let pictures = paths::pictures(args.paths.clone()).map(Ok);
     let ended = pipeline.run(pictures, frame, |batch| {
         predict(&classifier, batch, &mut output)?;

@@ -15,6 +15,8 @@ use crate::table::Table;
 pub struct Output<'a> {
     args: &'a Args,
     classes: &'a [String],
+    /// Answers of a lower probability are unsure.
+    threshold: f32,
     stdout: BufWriter<StdoutLock<'static>>,
     /// Whether somebody still reads standard output.
     read: bool,
@@ -27,11 +29,12 @@ impl<'a> Output<'a> {
     ///
     /// # Errors
     /// [`Create`](stage::Fault::Create) where the table can't be written.
-    pub fn open(args: &'a Args, classes: &'a [String]) -> Result<Self> {
+    pub fn open(args: &'a Args, classes: &'a [String], threshold: f32) -> Result<Self> {
         let start = |target: &std::path::PathBuf| Table::create(target, classes.len());
         Ok(Self {
             args,
             classes,
+            threshold,
             stdout: BufWriter::with_capacity(64 << 10, io::stdout().lock()),
             read: true,
             table: args.parquet.as_ref().map(start).transpose()?,
@@ -41,7 +44,7 @@ impl<'a> Output<'a> {
 
     /// Writes what `probabilities`, `[classes]`, say of a picture.
     pub fn add(&mut self, path: &Path, probabilities: ArrayView1<'_, f32>) -> Result<()> {
-        let (top, threshold) = (self.args.top.get(), self.args.threshold);
+        let (top, threshold) = (self.args.top.get(), self.threshold);
         let said = Prediction::of(path, probabilities, self.classes, top, threshold);
         let Some(prediction) = said else {
             return Err(Error::internal("a model without classes"));
