@@ -27,7 +27,7 @@ FETCH      = [ -e '$(DOWNLOADS)/$(1)' ] || $(PYTHON) setup/fetch.py $(1) '$(DOWN
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all help config source build setup $(STAGES) check test bench-cache bench-precision bench-train gpu-check gpu-found oracles doc clean
+.PHONY: all help config source build setup $(STAGES) check test browser bench-cache bench-precision bench-train gpu-check gpu-found oracles doc clean
 
 all: evaluate ## images to report: PIPELINE=sample|gtsrb|gtsrb-tutorial|folder
 
@@ -89,6 +89,9 @@ test: build setup $(VENV) ## every test; GTSRB_MINI=DIR adds those on real frame
 	@$(call FETCH,foolbox)
 	@PYTHON='$(abspath .venv)/bin/python' setup/test-environment '$(DOWNLOADS)' '$(GTSRB_MINI)' \
 	    cargo test --release --workspace
+
+browser: ## install Chromium and Node.js for the tests in a browser: Debian, as root
+	@setup/browser
 
 # Of these, everything can lie on the machine already: see docs/gpu.md.
 gpu-check: DEVICE := cuda

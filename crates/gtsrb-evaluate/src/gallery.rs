@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use artifact::embeddings::Row;
 use artifact::images::{Image, ImageSet, Split};
 use image::RgbImage;
 use image::imageops::{FilterType, resize};
+use ndarray::ArrayView1;
 use picture::Picture;
 use stage::{Error, Result};
 
+use crate::evaluation::Evaluation;
 use crate::metrics::Scored;
 
 /// Longest side of a picture in the report, in pixels: what bounds the report's size.
@@ -21,25 +22,31 @@ pub struct Mistake {
     pub path: String,
     /// Labels and probabilities.
     pub scored: Scored,
+    /// The five most probable classes with their probabilities, the best first.
+    pub top: Vec<(usize, f32)>,
     /// The picture as a `data:` address.
     pub picture: String,
 }
 
-/// The `count` mistakes with the highest confidence; `rows` and `scored` are in the
-/// order of the test images.
-pub fn gallery(
-    images: &ImageSet,
-    rows: &[Row],
-    scored: &[Scored],
-    count: usize,
-) -> Result<Vec<Mistake>> {
+/// The `count` mistakes with the highest confidence.
+pub fn gallery(images: &ImageSet, evaluation: &Evaluation, count: usize) -> Result<Vec<Mistake>> {
+    let Evaluation { rows, scored, probabilities, .. } = evaluation;
     let chosen = worst(scored, count);
     let mut pictures = load(images, Split::Test, &chosen)?;
     let mistake = |&row: &usize| {
         let picture = pictures.remove(&row)?;
-        Some(Mistake { path: rows[row].path.clone(), scored: scored[row], picture })
+        let (path, top) = (rows[row].path.clone(), first_five(probabilities.row(row)));
+        Some(Mistake { path, scored: scored[row], top, picture })
     };
     Ok(chosen.iter().filter_map(mistake).collect())
+}
+
+/// The five most probable classes; of equal ones the lower number first.
+fn first_five(probabilities: ArrayView1<'_, f32>) -> Vec<(usize, f32)> {
+    let mut classes: Vec<(usize, f32)> = probabilities.iter().copied().enumerate().collect();
+    classes.sort_by(|a, b| b.1.total_cmp(&a.1));
+    classes.truncate(5);
+    classes
 }
 
 /// Rows of the wrong answers, most confident first, earlier rows first among equals.

@@ -90,9 +90,9 @@ fn stage_files(
     output: &Output,
 ) -> Result<Vec<Staged>> {
     let training = sources.training()?;
-    let Evaluation { rows, scored, metrics, .. } = evaluation;
+    let metrics = &evaluation.metrics;
     let figures = Figures::draw(metrics, &training);
-    let mistakes = gallery(&sources.images, rows, scored, settings.gallery)?;
+    let mistakes = gallery(&sources.images, evaluation, settings.gallery)?;
     let page = Report {
         name: &sources.name(),
         metrics,

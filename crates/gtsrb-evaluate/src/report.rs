@@ -1,5 +1,7 @@
 //! `report.html`: everything a person wants to see, in one file that needs no network.
 
+use std::collections::BTreeMap;
+
 use artifact::Manifest;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment};
@@ -18,6 +20,12 @@ use crate::training::Training;
 use crate::words::{count, percent, percent_range};
 
 const TEMPLATE: &str = include_str!("report.html.j2");
+
+/// The page's only script.
+const SCRIPT: &str = include_str!("report.js");
+
+/// SHA-256 of [`SCRIPT`], in Base64: the page runs no other.
+const SCRIPT_HASH: &str = "SeGEx2LaL4tqxu4myK9/mYk4QCqQSFIgFbEHOGx5xPE=";
 
 /// Most confused pairs that are listed.
 const PAIRS: usize = 15;
@@ -99,6 +107,9 @@ impl Report<'_> {
         let wrong: u64 = metrics.test_images - correct(metrics);
         json!({
             "name": self.name,
+            "script": SCRIPT,
+            "script_hash": SCRIPT_HASH,
+            "cells": self.cells(),
             "top1": percent(metrics.top1),
             "interval": percent_range(metrics.top1_interval),
             "images": count(metrics.test_images),
@@ -138,7 +149,27 @@ impl Report<'_> {
             "confidence": format!("{:.1} %", 100.0 * scored.confidence),
             "truth_share": format!("{:.1} %", 100.0 * (-scored.loss).exp()),
             "rank": scored.rank + 1,
+            "cell": cell(scored.label, scored.predicted),
+            "top": mistake.top.iter().map(|&(class, p)| json!({
+                "name": label(self.metrics, class),
+                "probability": format!("{:.1} %", 100.0 * p),
+            })).collect::<Vec<_>>(),
         })
+    }
+
+    /// The cells of the matrix that mistakes are shown of.
+    fn cells(&self) -> Vec<serde_json::Value> {
+        let mut counts = BTreeMap::new();
+        for Mistake { scored, .. } in self.mistakes {
+            *counts.entry((scored.label, scored.predicted)).or_insert(0) += 1;
+        }
+        let entry = |((truth, guess), count)| {
+            json!({
+                "value": cell(truth, guess), "count": count,
+                "truth": label(self.metrics, truth), "guess": label(self.metrics, guess),
+            })
+        };
+        counts.into_iter().map(entry).collect()
     }
 
     fn odd(&self, (kind, pictures): (&Findings, &Vec<String>)) -> serde_json::Value {
@@ -240,6 +271,11 @@ fn cards(metrics: &Metrics) -> Vec<Card> {
         cards.remove(1);
     }
     cards
+}
+
+/// Names a cell of the matrix, in the drawing and beside its pictures.
+fn cell(truth: usize, guess: usize) -> String {
+    format!("{truth}-{guess}")
 }
 
 /// The cells off the diagonal with the most images.

@@ -62,7 +62,7 @@ fn writes_everything_and_says_where() {
     let submission = String::from_utf8(fixture.read("submission.csv")).unwrap();
     assert!(submission.starts_with("Filename;ClassId\r\n00000.png;0\r\n00001.png;1\r\n"));
     assert_eq!(submission.lines().count(), 701);
-    assert!(fixture.read("report.html").len() < 5_000_000);
+    assert!(fixture.read("report.html").len() < 10_000_000);
 }
 
 #[test]
@@ -84,6 +84,20 @@ fn data_worth_a_look_is_listed() {
     assert_eq!(threshold["test"]["images"], 700);
     let page = String::from_utf8(fixture.read("report.html")).unwrap();
     assert!(page.contains("<h3>1 test pictures in training</h3>"));
+}
+
+#[test]
+fn the_report_works_in_a_browser() {
+    let Some(browser) = std::env::var_os("CHROMIUM") else {
+        println!("skipped: CHROMIUM is not set (make test sets it where there is one)");
+        return;
+    };
+    let fixture = Fixture::new(&Shape::default());
+    done(&fixture.evaluate(&[]));
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/browser/report.mjs");
+    let mut node = Command::new("node");
+    node.arg(script).arg(fixture.run().join("report.html")).env("CHROMIUM", browser);
+    assert_eq!(done(&node.output().unwrap()), "the report works\n");
 }
 
 #[test]
@@ -197,7 +211,7 @@ fn bad_settings_are_refused() {
     let config = fixture.write("tiny.toml", "[evaluate]\ngalery = 3\n");
     let output = fixture.evaluate(&["--config", config.to_str().unwrap()]);
     refused(&fixture, &output, 78, &["tiny.toml", "galery", "gallery"]);
-    refused(&fixture, &fixture.evaluate(&["--gallery", "5000"]), 78, &["gallery", "100"]);
+    refused(&fixture, &fixture.evaluate(&["--gallery", "5000"]), 78, &["gallery", "300"]);
     assert_eq!(fixture.evaluate(&["--no-such-flag"]).status.code(), Some(64));
 }
 
@@ -211,7 +225,8 @@ fn hostile_names_stay_text() {
     let fixture = Fixture::new(&shape);
     done(&fixture.evaluate(&[]));
     let page = String::from_utf8(fixture.read("report.html")).unwrap();
-    assert!(!page.contains("<script"));
+    // One script, ours.
+    assert_eq!(page.matches("<script").count(), 1);
     assert_eq!(page.matches("<img").count(), page.matches("src=\"data:image").count());
     assert!(page.matches("<img").count() > 10);
     let drawing = String::from_utf8(fixture.read("report/confusion.svg")).unwrap();

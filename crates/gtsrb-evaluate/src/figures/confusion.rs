@@ -105,7 +105,8 @@ fn cells(svg: &mut Svg, plan: &Plan, metrics: &Metrics) {
             };
             let (x, y) = plan.corner(row, column);
             let inside = [x + 0.5, y + 0.5, plan.cell - 1.0, plan.cell - 1.0];
-            svg.rect(class, inside, opacity, &tip(metrics, row, column, share));
+            let tip = tip(metrics, row, column, share);
+            svg.cell(class, inside, opacity, &tip, &format!("{row}-{column}"));
             if plan.cell >= if row == column { 28.0 } else { 14.0 } {
                 let size = if plan.cell < 20.0 { "tiny" } else { "" };
                 let ink = if opacity > DARK { "light" } else { "" };

@@ -78,6 +78,18 @@ impl Svg {
         ));
     }
 
+    /// A rectangle with its tooltip, by which a page's script may find it as `data-cell`.
+    pub fn cell(&mut self, class: &str, place: [f64; 4], opacity: f64, tip: &str, name: &str) {
+        let [x, y, w, h] = place;
+        self.add(format_args!(
+            "<rect class=\"{class}\" data-cell=\"{}\" x=\"{x:.1}\" y=\"{y:.1}\" \
+             width=\"{w:.1}\" height=\"{h:.1}\" fill-opacity=\"{opacity:.3}\"><title>{}</title>\
+             </rect>",
+            escape(name),
+            escape(tip)
+        ));
+    }
+
     /// A straight line.
     pub fn line(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
         self.add(format_args!(
