@@ -4,86 +4,142 @@
 //! fixed-point numbers of 22 bits and each of the two passes, across and down, rounds to
 //! 8 bits: that is Pillow's arithmetic for 8-bit pictures, so that Python code that crops and
 //! resizes with Pillow sees the pixels that we see.
+//!
+//! `tests::plain` is the same in its simplest form; here loops are shaped for vector
+//! instructions, which takes a tenth of the time.
+
+use pulp::Arch;
 
 /// Fraction bits of a weight: 32, less 8 for the pixel and 2 for sums.
 const BITS: u32 = 32 - 8 - 2;
 /// One half, for rounding.
 const HALF: i32 = 1 << (BITS - 1);
 
-/// What one target pixel is made of: the first source pixel and the weights from there on.
+/// Resamples a picture of `width` × `height` pixels to `out`, `[size, size, 3]`. The rows of
+/// `pixels` start `stride` bytes apart.
+pub(crate) fn resize(
+    pixels: &[u8],
+    stride: usize,
+    width: usize,
+    height: usize,
+    size: usize,
+    out: &mut [u8],
+) {
+    let rows = pixels.chunks(stride).take(height).map(|row| &row[..width * 3]);
+    // As each pass rounds, their order shows. This is Pillow's, told from what it gives.
+    if height > size && height + size > 2 * width {
+        let mut between = vec![0; size * width * 3];
+        down(rows, &Taps::new(height, size), &mut between);
+        across(between.chunks_exact(width * 3), &Taps::new(width, size), out);
+    } else {
+        let mut between = vec![0; height * size * 3];
+        across(rows, &Taps::new(width, size), &mut between);
+        down(between.chunks_exact(size * 3), &Taps::new(height, size), out);
+    }
+}
+
+/// What target pixels are made of: each of equally many neighbours.
 struct Taps {
-    first: usize,
+    /// How many source pixels make a target pixel.
+    count: usize,
+    /// For each target pixel the first source pixel.
+    first: Vec<usize>,
+    /// `[target, count]`; zero where a pixel needs fewer.
     weights: Vec<i32>,
 }
 
-/// Resamples `[height, width, 3]` pixels to `[size, size, 3]`.
-pub(crate) fn resize(pixels: &[u8], width: usize, height: usize, size: usize) -> Vec<u8> {
-    // As each pass rounds, their order shows. This is Pillow's, told from what it gives.
-    if height > size && height + size > 2 * width {
-        across(&down(pixels, width, height, size), width, size)
-    } else {
-        down(&across(pixels, width, size), size, height, size)
+impl Taps {
+    /// The taps of each of `to` target pixels over `from` source pixels.
+    fn new(from: usize, to: usize) -> Self {
+        let scale = from as f64 / to as f64;
+        let reach = scale.max(1.0);
+        let ends = |target: usize| {
+            let center = (target as f64 + 0.5) * scale;
+            // Truncation of what is below zero is zero, as wanted.
+            let first = (center - reach + 0.5) as usize;
+            (center, first, ((center + reach + 0.5) as usize).min(from))
+        };
+        let count = (0..to).map(ends).map(|(_, first, end)| end - first).max().unwrap_or(0);
+        let (mut firsts, mut weights) = (Vec::with_capacity(to), vec![0; to * count]);
+        let mut triangle = vec![0.0; count];
+        for (target, weights) in weights.chunks_exact_mut(count).enumerate() {
+            let (center, first, end) = ends(target);
+            let triangle = &mut triangle[..end - first];
+            for (x, weight) in (first..end).zip(triangle.iter_mut()) {
+                *weight = (1.0 - ((x as f64 - center + 0.5) * (1.0 / reach)).abs()).max(0.0);
+            }
+            let total: f64 = triangle.iter().sum();
+            // Zeros in front keep all taps inside the source.
+            let start = first.min(from - count);
+            for (fixed, weight) in weights[first - start..].iter_mut().zip(triangle) {
+                *fixed = (*weight / total * f64::from(1 << BITS) + 0.5) as i32;
+            }
+            firsts.push(start);
+        }
+        Self { count, first: firsts, weights }
+    }
+
+    /// For each target pixel the first source pixel and the weights from there on.
+    fn iter(&self) -> impl Iterator<Item = (usize, &[i32])> {
+        self.first.iter().copied().zip(self.weights.chunks_exact(self.count))
     }
 }
 
-/// Resamples rows of `width` pixels to rows of `size`.
-fn across(pixels: &[u8], width: usize, size: usize) -> Vec<u8> {
-    let columns = taps(width, size);
-    let mut out = Vec::with_capacity(pixels.len() / width * size);
-    for source in pixels.chunks_exact(width * 3) {
-        for taps in &columns {
-            let mut sums = [HALF; 3];
-            for (source, weight) in source[taps.first * 3..].chunks_exact(3).zip(&taps.weights) {
-                for (sum, &value) in sums.iter_mut().zip(source) {
+/// Resamples `rows` to rows of as many pixels as there are `taps`.
+fn across<'a>(rows: impl Iterator<Item = &'a [u8]>, taps: &Taps, out: &mut [u8]) {
+    let mut wide = Vec::new();
+    Arch::new().dispatch(|| {
+        for (row, out) in rows.zip(out.chunks_exact_mut(taps.first.len() * 3)) {
+            // A pixel with a fourth lane is one vector.
+            wide.clear();
+            wide.extend(row.chunks_exact(3).map(|p| [p[0], p[1], p[2], 0].map(i32::from)));
+            for ((first, weights), out) in taps.iter().zip(out.chunks_exact_mut(3)) {
+                let mut sums = [HALF; 4];
+                for (pixel, weight) in wide[first..].iter().zip(weights) {
+                    for (sum, value) in sums.iter_mut().zip(pixel) {
+                        *sum += value * weight;
+                    }
+                }
+                out.copy_from_slice(&sums.map(to_byte)[..3]);
+            }
+        }
+    });
+}
+
+/// Resamples `rows` to as many rows as there are `taps`.
+fn down<'a>(rows: impl Iterator<Item = &'a [u8]>, taps: &Taps, out: &mut [u8]) {
+    let rows: Vec<&[u8]> = rows.collect();
+    let row = rows.first().map_or(0, |row| row.len());
+    let mut sums = vec![0; row];
+    Arch::new().dispatch(|| {
+        for ((first, weights), out) in taps.iter().zip(out.chunks_exact_mut(row)) {
+            if let (&[one, two], &[left, right]) = (&rows[first..][..weights.len()], weights) {
+                for ((out, &one), &two) in out.iter_mut().zip(one).zip(two) {
+                    *out = to_byte(HALF + i32::from(one) * left + i32::from(two) * right);
+                }
+                continue;
+            }
+            sums.fill(HALF);
+            for (source, weight) in rows[first..].iter().zip(weights) {
+                for (sum, &value) in sums.iter_mut().zip(*source) {
                     *sum += i32::from(value) * weight;
                 }
             }
-            out.extend(sums.map(to_byte));
-        }
-    }
-    out
-}
-
-/// Resamples `height` rows of `width` pixels to `size` rows.
-fn down(pixels: &[u8], width: usize, height: usize, size: usize) -> Vec<u8> {
-    let row = width * 3;
-    let mut sums = vec![0; row];
-    let mut out = Vec::with_capacity(size * row);
-    for taps in taps(height, size) {
-        sums.fill(HALF);
-        for (source, weight) in pixels[taps.first * row..].chunks_exact(row).zip(&taps.weights) {
-            for (sum, &value) in sums.iter_mut().zip(source) {
-                *sum += i32::from(value) * weight;
+            for (out, &sum) in out.iter_mut().zip(&sums) {
+                *out = to_byte(sum);
             }
         }
-        out.extend(sums.iter().map(|&sum| to_byte(sum)));
-    }
-    out
+    });
 }
 
 /// Weights sum to one, up to their rounding: the clamp hardly ever acts.
+#[inline(always)]
 fn to_byte(sum: i32) -> u8 {
     (sum >> BITS).clamp(0, 255) as u8
 }
 
-/// The taps of each of `to` target pixels over `from` source pixels.
-fn taps(from: usize, to: usize) -> Vec<Taps> {
-    let scale = from as f64 / to as f64;
-    let reach = scale.max(1.0);
-    let tap = |target: usize| {
-        let center = (target as f64 + 0.5) * scale;
-        // Truncation of what is below zero is zero, as wanted.
-        let first = (center - reach + 0.5) as usize;
-        let end = ((center + reach + 0.5) as usize).min(from);
-        let triangle =
-            |x: usize| (1.0 - ((x as f64 - center + 0.5) * (1.0 / reach)).abs()).max(0.0);
-        let weights: Vec<f64> = (first..end).map(triangle).collect();
-        let total: f64 = weights.iter().sum();
-        let fixed = |weight: f64| (weight / total * f64::from(1 << BITS) + 0.5) as i32;
-        Taps { first, weights: weights.into_iter().map(fixed).collect() }
-    };
-    (0..to).map(tap).collect()
-}
+#[cfg(test)]
+mod plain;
 
 #[cfg(test)]
 mod tests {
@@ -92,10 +148,10 @@ mod tests {
     #[test]
     fn weights_sum_to_one_and_stay_inside() {
         for (from, to) in [(1, 1), (1, 7), (7, 1), (25, 96), (266, 96), (97, 96), (3, 224)] {
-            for taps in taps(from, to) {
-                let sum: i32 = taps.weights.iter().sum();
-                assert!((sum - (1 << BITS)).abs() <= taps.weights.len() as i32);
-                assert!(taps.first + taps.weights.len() <= from);
+            for (first, weights) in Taps::new(from, to).iter() {
+                let sum: i32 = weights.iter().sum();
+                assert!((sum - (1 << BITS)).abs() <= weights.len() as i32);
+                assert!(first + weights.len() <= from);
             }
         }
     }
@@ -105,9 +161,31 @@ mod tests {
         // Four columns to two: a triangle two pixels wide, cut at the border:
         // (3 a + 3 b + c) / 7 of the first three.
         let row = [0, 70, 140, 210].map(|value| [value; 3]).concat();
-        assert_eq!(across(&row, 4, 2), [[50; 3], [160; 3]].concat());
+        let mut out = [0; 6];
+        across(std::iter::once(&row[..]), &Taps::new(4, 2), &mut out);
+        assert_eq!(out, *[[50; 3], [160; 3]].concat());
         // Two rows to four: 1, 3/4, 1/4, 0 of the first.
-        let column = [[0; 3], [100; 3]].concat();
-        assert_eq!(down(&column, 1, 2, 4), [[0; 3], [25; 3], [75; 3], [100; 3]].concat());
+        let mut out = [0; 12];
+        down([&[0; 3][..], &[100; 3]].into_iter(), &Taps::new(2, 4), &mut out);
+        assert_eq!(out, *[[0; 3], [25; 3], [75; 3], [100; 3]].concat());
+    }
+
+    #[test]
+    fn it_equals_its_simplest_form() {
+        let noise = |i: usize| (i.wrapping_mul(2_654_435_761) >> 13) as u8;
+        let sides = [1, 2, 3, 7, 25, 48, 95, 96, 97, 141, 266];
+        for (width, height) in sides.iter().flat_map(|&w| sides.map(|h| (w, h))) {
+            // A picture that is wider than what is seen of it.
+            let stride = width * 3 + 12;
+            let pixels: Vec<u8> = (0..stride * height - 12).map(noise).collect();
+            let rows = pixels.chunks(stride).map(|row| &row[..width * 3]);
+            let seen: Vec<u8> = rows.flatten().copied().collect();
+            for size in [1, 5, 32, 96] {
+                let mut out = vec![0; size * size * 3];
+                resize(&pixels, stride, width, height, size, &mut out);
+                let expected = plain::resize(&seen, width, height, size);
+                assert!(out == expected, "{width} x {height} to {size}");
+            }
+        }
     }
 }

@@ -11,6 +11,7 @@ mod checked;
 mod compact;
 mod folder;
 mod index;
+mod pages;
 mod part;
 mod shard;
 mod views;
@@ -29,8 +30,8 @@ pub use part::Storage;
 pub use shard::Shard;
 pub use views::{ViewFolder, describe, remove, views};
 
+use crate::Hash;
 use crate::images::Image;
-use crate::{Hash, HashBuilder};
 
 /// The stage that writes embeddings, for messages.
 const STAGE: &str = "gtsrb-extract";
@@ -51,12 +52,18 @@ pub type Key = Hash;
 /// The key of a picture: its encoded bytes and its ROI.
 #[must_use]
 pub fn key(image: &Image) -> Key {
-    let roi = [image.roi.x1, image.roi.y1, image.roi.x2, image.roi.y2];
-    let mut hash = HashBuilder::default().field(&image.bytes);
-    for corner in roi {
-        hash.add(corner.to_le_bytes());
+    // What `HashBuilder` would hash, put together: BLAKE3 is several times as fast on one run
+    // of bytes as on pieces.
+    let mut fields = Vec::with_capacity(image.bytes.len() + 64);
+    let mut field = |bytes: &[u8]| {
+        fields.extend((bytes.len() as u64).to_le_bytes());
+        fields.extend(bytes);
+    };
+    field(&image.bytes);
+    for corner in [image.roi.x1, image.roi.y1, image.roi.x2, image.roi.y2] {
+        field(&corner.to_le_bytes());
     }
-    hash.finish()
+    Hash::of(&fields)
 }
 
 fn keys_array(keys: impl ExactSizeIterator<Item = Key>) -> Result<ArrayRef> {
@@ -70,4 +77,32 @@ fn keys_array(keys: impl ExactSizeIterator<Item = Key>) -> Result<ArrayRef> {
 
 fn to_key(bytes: &[u8]) -> std::result::Result<Key, String> {
     bytes.try_into().map(Hash).map_err(|_| "column key: not a hash".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::HashBuilder;
+    use crate::images::Roi;
+
+    #[test]
+    fn a_key_is_the_hash_of_bytes_and_roi() {
+        for length in [0, 1, 5000] {
+            let image = Image {
+                bytes: vec![7; length],
+                path: "a.png".into(),
+                label: 1,
+                roi: Roi { x1: 1, y1: 2, x2: 3, y2: -4 },
+                width: 9,
+                height: 9,
+                track: None,
+                frame: None,
+                pixels: Hash::of(b""),
+            };
+            let fields = HashBuilder::default().field(&image.bytes);
+            let corners = [1_i32, 2, 3, -4].map(i32::to_le_bytes);
+            let expected = corners.into_iter().fold(fields, HashBuilder::field).finish();
+            assert_eq!(key(&image), expected);
+        }
+    }
 }

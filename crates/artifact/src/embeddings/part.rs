@@ -2,35 +2,22 @@
 //! of its bytes.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::SystemTime;
 
-use arrow::array::{
-    Array, ArrayRef, FixedSizeBinaryArray, FixedSizeListArray, Float16Array, Float32Array,
-    RecordBatch,
-};
+use arrow::array::{Array, FixedSizeBinaryArray, FixedSizeListArray, Float16Array, Float32Array};
 use arrow::datatypes::{DataType, Field, Schema};
-use half::f16;
 use half::slice::HalfFloatSliceExt as _;
 use ndarray::{Array2, ArrayView2};
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::Compression;
-use parquet::errors::ParquetError;
-use parquet::file::properties::EnabledStatistics;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
-use parquet::schema::types::ColumnPath;
 use serde::{Deserialize, Serialize};
 use stage::{Error, Result};
 
-use super::{BATCH_ROWS, Key, STAGE, keys_array, to_key};
+use super::pages::write_part;
+use super::{BATCH_ROWS, Key, STAGE, to_key};
 use crate::table::{self, column, damaged, unwritten};
 use crate::{FileWriter, Hash};
-
-/// Rows written at a time: the writer makes an object of 32 bytes of every half, so few at a
-/// time stay in the processor's cache.
-const WRITE_ROWS: usize = 64;
 
 /// Where a part's metadata name its view, so that a part in a wrong folder isn't trusted.
 const VIEW: &str = "view";
@@ -65,27 +52,8 @@ pub(super) fn write(
     storage: Storage,
     embeddings: ArrayView2<f32>,
 ) -> Result<FileWriter> {
-    let batch = part_batch(keys, storage, embeddings)?;
-    write_batch(sink, &batch, view).map_err(|e| unwritten(&e))
-}
-
-fn write_batch(
-    sink: FileWriter,
-    batch: &RecordBatch,
-    view: Hash,
-) -> std::result::Result<FileWriter, ParquetError> {
-    let elements = ColumnPath::new(["embedding", "list", "element"].map(String::from).into());
-    let properties = table::properties(&[(VIEW, view.to_string())])
-        .set_compression(Compression::UNCOMPRESSED)
-        .set_dictionary_enabled(false)
-        .set_column_statistics_enabled(elements, EnabledStatistics::None)
-        .build();
-    let mut parquet = ArrowWriter::try_new(sink, batch.schema(), Some(properties))?;
-    for start in (0..batch.num_rows()).step_by(WRITE_ROWS) {
-        let rows = WRITE_ROWS.min(batch.num_rows() - start);
-        parquet.write(&batch.slice(start, rows))?;
-    }
-    parquet.into_inner()
+    let metadata = [(VIEW, view.to_string())];
+    write_part(sink, &metadata, keys, storage, embeddings).map_err(|e| unwritten(&e))
 }
 
 /// Whether a part's bytes are what its name says.
@@ -168,27 +136,6 @@ fn kind(schema: &Schema) -> std::result::Result<(usize, Storage), &'static str> 
         },
         _ => Err("column embedding is missing or no list of one size"),
     }
-}
-
-fn part_batch(keys: &[Key], storage: Storage, embeddings: ArrayView2<f32>) -> Result<RecordBatch> {
-    let internal = |e| Error::internal(format!("cannot build a part: {e}"));
-    let flat = embeddings.iter().copied();
-    let (values, kind): (ArrayRef, _) = match storage {
-        Storage::F32 => (Arc::new(flat.collect::<Float32Array>()), DataType::Float32),
-        Storage::F16 => {
-            let half = flat.map(f16::from_f32);
-            (Arc::new(Float16Array::from_iter_values(half)), DataType::Float16)
-        }
-    };
-    let element = Arc::new(Field::new("element", kind, false));
-    let width = embeddings.ncols() as i32;
-    let list = FixedSizeListArray::try_new(element, width, values, None).map_err(internal)?;
-    let schema = Schema::new(vec![
-        Field::new("key", DataType::FixedSizeBinary(32), false),
-        Field::new("embedding", list.data_type().clone(), false),
-    ]);
-    RecordBatch::try_new(Arc::new(schema), vec![keys_array(keys.iter().copied())?, Arc::new(list)])
-        .map_err(internal)
 }
 
 /// Copies rows of `part`, given as (row in the part, row in `matrix`) in ascending order.
