@@ -27,7 +27,8 @@ FETCH      = [ -e '$(DOWNLOADS)/$(1)' ] || $(PYTHON) setup/fetch.py $(1) '$(DOWN
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all help config source build setup $(STAGES) check test browser bench-cache bench-precision bench-train gpu-check gpu-found oracles doc clean
+.PHONY: all help config source build setup $(STAGES) check test browser gpu-check gpu-found \
+    bench bench-cache bench-extract bench-graphs bench-memory bench-precision bench-run bench-train oracles doc clean
 
 all: evaluate ## images to report: PIPELINE=sample|gtsrb|gtsrb-tutorial|folder
 
@@ -139,6 +140,33 @@ oracles: ## remake the committed golden files with PyTorch
 	@rm -rf .venv-torch && $(PYTHON) -m venv .venv-torch
 	@.venv-torch/bin/pip install --quiet --requirement tests/oracles/requirements-torch.txt
 	.venv-torch/bin/python tests/oracles/make_oracles.py
+
+# --- Benchmarks: on real frames, GTSRB=DIR ----------------------------------------------
+
+BENCH     := $(RUNS_DIR)/bench
+BENCH_RUN := $(RUNS_DIR)/gtsrb
+BENCH_ORT  = "$$(PYTHON=true setup/test-environment '$(DOWNLOADS)' '' printenv ORT_DYLIB_PATH 2>/dev/null)"
+
+.venv-bench/ready: benches/requirements-extract.txt
+	@rm -rf .venv-bench && $(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+bench-run: .venv-bench/ready
+	@$(MAKE) --no-print-directory backbone ingest PIPELINE=gtsrb
+	@cargo build --release --workspace --bins --examples --quiet
+	@mkdir -p '$(BENCH)'
+
+bench: bench-extract bench-memory bench-train ## every goal of speed and memory, each beside its peers
+
+bench-extract: bench-run ## extraction beside ONNX Runtime alone and other libraries
+	@.venv-bench/bin/python benches/extract.py '$(BENCH_RUN)' $(BENCH_ORT) '$(BENCH)'
+
+bench-graphs: bench-run ## what was tried on the backbone's graph
+	@.venv-bench/bin/python benches/graphs.py '$(BENCH_RUN)' '$(BENCH)'
+
+bench-memory: bench-run ## memory of extraction for ever more images
+	@.venv-bench/bin/python benches/memory.py '$(BENCH_RUN)' $(BENCH_ORT) '$(BENCH)'
 
 doc: ## this workspace's documentation
 	cargo doc --release --workspace --no-deps

@@ -51,7 +51,7 @@ fn run() -> Result<f64> {
     let onnx = std::fs::read(path).map_err(|e| Error::read(Path::new(path), &e))?;
     let (size, dims) = sizes(&onnx)?;
     let (shape, view) = ([batch, size, size, 3], view(&onnx, size, batch, provider, kernels));
-    let models = (0..sessions).map(|_| Bound::open(&onnx, &view, shape, dims, graph));
+    let models = (0..sessions).map(|_| Bound::open(&onnx, &view, shape, dims, 1, graph));
     measure(models.collect::<Result<_>>()?, shape, Duration::from_secs(seconds as u64))
 }
 

@@ -55,7 +55,7 @@ pub struct Roi {
 /// One labelled picture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Image {
-    /// PNG or JPEG.
+    /// PNG, JPEG or PPM.
     pub bytes: Vec<u8>,
     /// Where it came from, relative to the source, with `/`.
     pub path: String,

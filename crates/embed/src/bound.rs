@@ -44,7 +44,8 @@ struct Replay {
 
 impl Bound {
     /// Opens the backbone that `view` names; it takes uint8 of `shape` (the batch first) and
-    /// gives `dims` numbers a picture. With `graph`, a GPU's kernels are recorded by the first
+    /// gives `dims` numbers a picture. On the processor it computes with `threads`, which
+    /// changes no bit. With `graph`, a GPU's kernels are recorded by the first
     /// run and replayed by others, which saves their launches; all runs must then be on one
     /// thread.
     ///
@@ -56,12 +57,13 @@ impl Bound {
         view: &View,
         shape: [usize; 4],
         dims: usize,
+        threads: usize,
         graph: bool,
     ) -> Result<Self> {
         let (provider, batch) = (view.provider, shape[0]);
         let compute = Compute { provider, kernels: view.kernels, graph };
         let session = session(onnx, compute, |options| match provider {
-            Provider::Cpu => Ok(options),
+            Provider::Cpu => Ok(options.with_intra_threads(threads)?),
             // Shapes that are known need no nodes that compute them on the processor.
             Provider::Cuda => Ok(options.with_dimension_override(BATCH, batch as i64)?),
         })?;

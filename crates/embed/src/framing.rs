@@ -5,7 +5,7 @@ use picture::Picture;
 use stage::{Error, Result};
 
 use crate::Crop;
-use crate::resize::resize;
+use crate::resize::{Seen, resize};
 
 /// How a picture becomes a backbone's input.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,8 +44,9 @@ impl Framing {
         let corners = self.corners(picture, roi)?;
         let [x1, y1, x2, y2] = corners.map(|corner| corner as usize);
         let stride = picture.width() as usize * 3;
-        let seen = &picture.rgb()[y1 * stride + x1 * 3..];
-        resize(seen, stride, x2 - x1, y2 - y1, self.size, out);
+        let pixels = &picture.rgb()[y1 * stride + x1 * 3..];
+        let seen = Seen { pixels, stride, width: x2 - x1, height: y2 - y1 };
+        resize(seen, self.size, out);
         Ok(())
     }
 

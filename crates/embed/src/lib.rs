@@ -7,6 +7,7 @@
 mod bound;
 mod cuda;
 mod device;
+mod effort;
 mod framing;
 mod gpu;
 mod model;
@@ -20,6 +21,7 @@ mod view;
 pub use bound::Bound;
 pub use cuda::Kernels;
 pub use device::Device;
+pub use effort::{Effort, is_tunable};
 pub use framing::{Framing, box_of};
 pub use gpu::Gpu;
 pub use model::{Input, Model, Outputs, Port};

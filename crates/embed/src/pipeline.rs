@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use stage::{Error, Result, check_interrupt};
 
-use crate::{Bound, Framer, Gpu, Provider, View, placement};
+use crate::{Bound, Effort, Framer, Gpu, Provider, View, placement};
 
 /// How often a waiting collector looks for a signal.
 const LOOK_FOR_SIGNALS: Duration = Duration::from_millis(100);
@@ -76,26 +76,27 @@ impl Pipeline {
         onnx: &[u8],
         dims: usize,
         view: &View,
-        threads: usize,
+        effort: Effort,
         graph: bool,
     ) -> Result<Self> {
         let framer = Framer::new(view.framing(), view.resize);
         let shape = framer.shape(view.batch);
         let onnx = &*with_resize(onnx, &framer)?;
         let (sessions, gpu) = match view.provider {
-            Provider::Cpu => (threads, None),
+            Provider::Cpu => (effort.sessions, None),
             Provider::Cuda => {
                 let nodes = placement(onnx, view.provider, view.kernels, &shape)?;
                 (if graph { 1 } else { IN_FLIGHT }, Some(Gpu::of(nodes)))
             }
         };
+        let graph = graph && view.provider == Provider::Cuda;
         // One after the other: ONNX Runtime has races where sessions are made at once.
         let load = |_| {
             check_interrupt()?;
-            Bound::open(onnx, view, shape, dims, graph && view.provider == Provider::Cuda)
+            Bound::open(onnx, view, shape, dims, effort.threads, graph)
         };
         let models = (0..sessions).map(load).collect::<Result<Vec<_>>>()?;
-        Ok(Self { models, gpu, framer, batch: view.batch, framers: threads })
+        Ok(Self { models, gpu, framer, batch: view.batch, framers: effort.total() })
     }
 
     /// The GPU that computes, if one does.
@@ -145,7 +146,7 @@ impl Pipeline {
 }
 
 /// The backbone, with a resize in front of it where the device resizes.
-fn with_resize<'a>(onnx: &'a [u8], framer: &Framer) -> Result<Cow<'a, [u8]>> {
+pub(crate) fn with_resize<'a>(onnx: &'a [u8], framer: &Framer) -> Result<Cow<'a, [u8]>> {
     let Some(side) = framer.side() else {
         return Ok(Cow::Borrowed(onnx));
     };

@@ -8,23 +8,45 @@
 //! `tests::plain` is the same in its simplest form; here loops are shaped for vector
 //! instructions, which takes a tenth of the time.
 
-use pulp::Arch;
-
 /// Fraction bits of a weight: 32, less 8 for the pixel and 2 for sums.
 const BITS: u32 = 32 - 8 - 2;
 /// One half, for rounding.
 const HALF: i32 = 1 << (BITS - 1);
 
-/// Resamples a picture of `width` × `height` pixels to `out`, `[size, size, 3]`. The rows of
-/// `pixels` start `stride` bytes apart.
-pub(crate) fn resize(
-    pixels: &[u8],
-    stride: usize,
-    width: usize,
-    height: usize,
-    size: usize,
-    out: &mut [u8],
-) {
+/// Pixels of a larger picture, row by row.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    /// From the first pixel on.
+    pub pixels: &'a [u8],
+    /// Bytes from row to row.
+    pub stride: usize,
+    /// Pixels across.
+    pub width: usize,
+    /// Pixels down.
+    pub height: usize,
+}
+
+/// Resamples what is seen of a picture to `out`, `[size, size, 3]`.
+pub(crate) fn resize(seen: Seen<'_>, size: usize, out: &mut [u8]) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        #[expect(unsafe_code, reason = "there is no safe way to use what a processor may lack")]
+        // SAFETY: this processor has AVX2, and nothing else is asked of the caller.
+        return unsafe { resize_avx2(seen, size, out) };
+    }
+    resize_inline(seen, size, out);
+}
+
+/// The same code, compiled for vectors of 32 bytes.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn resize_avx2(seen: Seen<'_>, size: usize, out: &mut [u8]) {
+    resize_inline(seen, size, out);
+}
+
+#[inline(always)]
+fn resize_inline(seen: Seen<'_>, size: usize, out: &mut [u8]) {
+    let Seen { pixels, stride, width, height } = seen;
     let rows = pixels.chunks(stride).take(height).map(|row| &row[..width * 3]);
     // As each pass rounds, their order shows. This is Pillow's, told from what it gives.
     if height > size && height + size > 2 * width {
@@ -86,50 +108,48 @@ impl Taps {
 }
 
 /// Resamples `rows` to rows of as many pixels as there are `taps`.
+#[inline(always)]
 fn across<'a>(rows: impl Iterator<Item = &'a [u8]>, taps: &Taps, out: &mut [u8]) {
     let mut wide = Vec::new();
-    Arch::new().dispatch(|| {
-        for (row, out) in rows.zip(out.chunks_exact_mut(taps.first.len() * 3)) {
-            // A pixel with a fourth lane is one vector.
-            wide.clear();
-            wide.extend(row.chunks_exact(3).map(|p| [p[0], p[1], p[2], 0].map(i32::from)));
-            for ((first, weights), out) in taps.iter().zip(out.chunks_exact_mut(3)) {
-                let mut sums = [HALF; 4];
-                for (pixel, weight) in wide[first..].iter().zip(weights) {
-                    for (sum, value) in sums.iter_mut().zip(pixel) {
-                        *sum += value * weight;
-                    }
+    for (row, out) in rows.zip(out.chunks_exact_mut(taps.first.len() * 3)) {
+        // A pixel with a fourth lane is one vector.
+        wide.clear();
+        wide.extend(row.chunks_exact(3).map(|p| [p[0], p[1], p[2], 0].map(i32::from)));
+        for ((first, weights), out) in taps.iter().zip(out.chunks_exact_mut(3)) {
+            let mut sums = [HALF; 4];
+            for (pixel, weight) in wide[first..].iter().zip(weights) {
+                for (sum, value) in sums.iter_mut().zip(pixel) {
+                    *sum += value * weight;
                 }
-                out.copy_from_slice(&sums.map(to_byte)[..3]);
             }
+            out.copy_from_slice(&sums.map(to_byte)[..3]);
         }
-    });
+    }
 }
 
 /// Resamples `rows` to as many rows as there are `taps`.
+#[inline(always)]
 fn down<'a>(rows: impl Iterator<Item = &'a [u8]>, taps: &Taps, out: &mut [u8]) {
     let rows: Vec<&[u8]> = rows.collect();
     let row = rows.first().map_or(0, |row| row.len());
     let mut sums = vec![0; row];
-    Arch::new().dispatch(|| {
-        for ((first, weights), out) in taps.iter().zip(out.chunks_exact_mut(row)) {
-            if let (&[one, two], &[left, right]) = (&rows[first..][..weights.len()], weights) {
-                for ((out, &one), &two) in out.iter_mut().zip(one).zip(two) {
-                    *out = to_byte(HALF + i32::from(one) * left + i32::from(two) * right);
-                }
-                continue;
+    for ((first, weights), out) in taps.iter().zip(out.chunks_exact_mut(row)) {
+        if let (&[one, two], &[left, right]) = (&rows[first..][..weights.len()], weights) {
+            for ((out, &one), &two) in out.iter_mut().zip(one).zip(two) {
+                *out = to_byte(HALF + i32::from(one) * left + i32::from(two) * right);
             }
-            sums.fill(HALF);
-            for (source, weight) in rows[first..].iter().zip(weights) {
-                for (sum, &value) in sums.iter_mut().zip(*source) {
-                    *sum += i32::from(value) * weight;
-                }
-            }
-            for (out, &sum) in out.iter_mut().zip(&sums) {
-                *out = to_byte(sum);
+            continue;
+        }
+        sums.fill(HALF);
+        for (source, weight) in rows[first..].iter().zip(weights) {
+            for (sum, &value) in sums.iter_mut().zip(*source) {
+                *sum += i32::from(value) * weight;
             }
         }
-    });
+        for (out, &sum) in out.iter_mut().zip(&sums) {
+            *out = to_byte(sum);
+        }
+    }
 }
 
 /// Weights sum to one, up to their rounding: the clamp hardly ever acts.
@@ -179,11 +199,15 @@ mod tests {
             let stride = width * 3 + 12;
             let pixels: Vec<u8> = (0..stride * height - 12).map(noise).collect();
             let rows = pixels.chunks(stride).map(|row| &row[..width * 3]);
-            let seen: Vec<u8> = rows.flatten().copied().collect();
+            let alone: Vec<u8> = rows.flatten().copied().collect();
             for size in [1, 5, 32, 96] {
+                let expected = plain::resize(&alone, width, height, size);
                 let mut out = vec![0; size * size * 3];
-                resize(&pixels, stride, width, height, size, &mut out);
-                let expected = plain::resize(&seen, width, height, size);
+                let seen = Seen { pixels: &pixels, stride, width, height };
+                resize(seen, size, &mut out);
+                assert!(out == expected, "{width} x {height} to {size}");
+                out.fill(0);
+                resize_inline(seen, size, &mut out);
                 assert!(out == expected, "{width} x {height} to {size}");
             }
         }

@@ -10,7 +10,7 @@
 
 use artifact::Hash;
 use artifact::embeddings::Storage;
-use embed::{Batch, Bound, Crop, Input, Kernels, Model, Pipeline, Provider, Resize, View};
+use embed::{Batch, Bound, Crop, Effort, Input, Kernels, Model, Pipeline, Provider, Resize, View};
 use stage::Fault;
 
 /// 16 pixels to 64 numbers; see `tests/oracles/tiny_backbone.py`.
@@ -65,7 +65,7 @@ fn memory_that_stays_gives_the_bits_of_a_plain_run() {
         return;
     }
     for graph in [false, true] {
-        let mut bound = Bound::open(TINY, &view(), SHAPE, 64, graph).unwrap();
+        let mut bound = Bound::open(TINY, &view(), SHAPE, 64, 1, graph).unwrap();
         // Full, partial and full again: nothing of a batch may show in the next.
         for (count, seed) in [(8, 0), (3, 1), (1, 2), (8, 3)] {
             let data = pictures(count, seed);
@@ -82,10 +82,10 @@ fn another_output_than_the_named_one_is_a_data_error() {
     if !runtime() {
         return;
     }
-    let error = Bound::open(TINY, &view(), SHAPE, 63, false).err().unwrap();
+    let error = Bound::open(TINY, &view(), SHAPE, 63, 1, false).err().unwrap();
     assert_eq!(error.fault(), Fault::Data);
     assert!(error.to_string().contains("float32 [n, 63]; run gtsrb-backbone"), "{error}");
-    let mut wrong = Bound::open(TINY, &view(), [8, 8, 8, 3], 64, false).unwrap();
+    let mut wrong = Bound::open(TINY, &view(), [8, 8, 8, 3], 64, 1, false).unwrap();
     assert_eq!(wrong.run(&[0; 8 * 8 * 8 * 3], 8).unwrap_err().fault(), Fault::Data);
 }
 
@@ -94,9 +94,10 @@ fn a_pipeline_gives_the_bits_of_plain_runs_in_order() {
     if !runtime() {
         return;
     }
-    for (count, threads) in [(1, 1), (8, 2), (21, 3)] {
+    for (count, sessions, threads) in [(1, 1, 1), (8, 2, 1), (21, 3, 1), (21, 2, 2)] {
         let data = pictures(count, 7);
-        let pipeline = Pipeline::open(TINY, 64, &view(), threads, false).unwrap();
+        let effort = Effort { sessions, threads };
+        let pipeline = Pipeline::open(TINY, 64, &view(), effort, false).unwrap();
         assert_eq!(pipeline.gpu(), None);
         let (mut places, mut found) = (Vec::new(), Vec::new());
         let frame = |place: usize, _: &_, out: &mut [u8]| {
@@ -110,6 +111,6 @@ fn a_pipeline_gives_the_bits_of_plain_runs_in_order() {
         };
         pipeline.run((0..count).map(Ok), frame, collect).unwrap();
         assert_eq!(places, (0..count).collect::<Vec<_>>());
-        assert_eq!(found, plain(&data), "{count} pictures on {threads} threads");
+        assert_eq!(found, plain(&data), "{count} pictures, {effort:?}");
     }
 }

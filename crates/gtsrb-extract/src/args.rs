@@ -34,6 +34,9 @@ pub struct Args {
     /// shares, and leave the run's index to `merge`
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
+    /// Find the fastest sessions and threads first, and remember them for this machine
+    #[arg(long)]
+    pub tune: bool,
     /// Settings given as flags.
     #[command(flatten)]
     pub flags: Flags,

@@ -12,6 +12,7 @@ mod pipeline;
 mod sources;
 mod summary;
 mod tidy;
+mod tune;
 mod verify;
 mod why;
 
@@ -50,8 +51,13 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
         None => {
             let settings = Settings::of(&args.common, &args.flags)?;
             let sources = Sources::open(&args.common.run_dir()?, &settings)?;
+            if args.common.dry_run {
+                return plan(&sources, args.shard);
+            }
+            if args.tune {
+                tune::tune(&sources.backbone, &sources.view, args.common.threads())?;
+            }
             match args.shard {
-                _ if args.common.dry_run => plan(&sources, args.shard),
                 Some(shard) => extract_shard(args, &settings, &sources, shard),
                 None => extract(args, &settings, &sources),
             }
@@ -140,10 +146,11 @@ fn fill(
     let missing = missing(&cache);
     let mut filled = Filled { misses: missing.len(), damaged, ..Filled::default() };
     if !missing.is_empty() {
-        let (backbone, threads) = (&sources.backbone, args.common.threads());
-        let pipeline = Pipeline::open(backbone, &sources.view, threads, settings.cuda_graph)?;
+        let (backbone, view) = (&sources.backbone, &sources.view);
+        let effort = tune::remembered(backbone, view, args.common.threads());
+        let pipeline = Pipeline::open(backbone, view, effort, settings.cuda_graph)?;
         filled.gpu = pipeline.gpu().map(|gpu| Box::new(OnGpu::new(gpu, &backbone.precision)));
-        let collector = Collector::new(&mut cache, &writer, sources.view.storage, backbone.dims);
+        let collector = Collector::new(&mut cache, &writer, view.storage, backbone.dims);
         let images = index.pick(&sources.images, &missing);
         filled.images_per_second = compute(pipeline, collector, images, missing.len())?;
     }

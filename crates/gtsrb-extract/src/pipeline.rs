@@ -2,7 +2,7 @@
 
 use artifact::embeddings::{Key, Storage, key};
 use artifact::images::Image;
-use embed::{Gpu, View};
+use embed::{Effort, Gpu, View};
 use half::f16;
 use stage::{Error, Result};
 
@@ -28,9 +28,9 @@ impl Pipeline {
     ///
     /// # Errors
     /// As [`embed::Pipeline::open`].
-    pub fn open(backbone: &Backbone, view: &View, threads: usize, graph: bool) -> Result<Self> {
+    pub fn open(backbone: &Backbone, view: &View, effort: Effort, graph: bool) -> Result<Self> {
         let dims = backbone.dims;
-        let backbone = embed::Pipeline::open(&backbone.onnx, dims, view, threads, graph)?;
+        let backbone = embed::Pipeline::open(&backbone.onnx, dims, view, effort, graph)?;
         Ok(Self { backbone, dims, storage: view.storage })
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use artifact::Hash;
 use artifact::embeddings::{Cache, Embedded, Key, Storage};
 use artifact::images::{ImageSet, Split};
-use embed::{Device, Provider, Runtime, View};
+use embed::{Device, Effort, Provider, Runtime, View};
 use half::f16;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -41,13 +41,16 @@ pub fn verify(args: &Args, rows: usize, seed: u64) -> Result<Outcome<Summary>> {
     let index = Index::of(&images)?;
     let drawn = index.pick(&images, &wanted);
     let mut comparison = Comparison::default();
-    Pipeline::open(&backbone, &view, args.common.threads(), false)?.run(drawn, |batch| {
-        for (key, values) in batch.keys.iter().zip(batch.values.chunks_exact(backbone.dims)) {
-            let stored = stored.row(places[key]);
-            comparison.add(&paths[key], values, stored.iter().copied(), view.storage);
-        }
-        Ok(())
-    })?;
+    Pipeline::open(&backbone, &view, Effort::plain(args.common.threads()), false)?.run(
+        drawn,
+        |batch| {
+            for (key, values) in batch.keys.iter().zip(batch.values.chunks_exact(backbone.dims)) {
+                let stored = stored.row(places[key]);
+                comparison.add(&paths[key], values, stored.iter().copied(), view.storage);
+            }
+            Ok(())
+        },
+    )?;
     Ok(Outcome::Checked(Summary::Verified(comparison.verdict(&view.hash())?)))
 }
 

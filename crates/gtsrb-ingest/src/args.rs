@@ -39,6 +39,10 @@ pub struct Flags {
     #[arg(long, value_enum)]
     #[serde(skip_serializing_if = "Option::is_none")]
     on_error: Option<OnError>,
+    /// What is stored of a picture [default: file]
+    #[arg(long, value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<Store>,
     /// Share of each class kept for the test, for folders without a test part [default: 0.2]
     #[arg(long, value_name = "SHARE")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,6 +81,16 @@ pub enum OnError {
     Skip,
 }
 
+/// What is stored of a picture.
+#[derive(clap::ValueEnum, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Store {
+    /// The PNG or JPEG file as it is; PPM as PNG
+    File,
+    /// Its decoded pixels, as PPM: larger, and nothing has to be decoded any more
+    Pixels,
+}
+
 /// The section `[ingest]`.
 #[derive(Serialize, Deserialize, Debug)]
 #[serde(deny_unknown_fields, default)]
@@ -87,6 +101,8 @@ pub struct Settings {
     pub layout: Layout,
     /// What to do about bad pictures.
     pub on_error: OnError,
+    /// What is stored of a picture.
+    pub store: Store,
     /// Share of each class kept for the test, for folders without a test part.
     pub test: f64,
     /// Decides which pictures these are.
@@ -101,6 +117,7 @@ impl Default for Settings {
             source: None,
             layout: Layout::Auto,
             on_error: OnError::Fail,
+            store: Store::File,
             test: 0.2,
             seed: 1,
             labels: None,

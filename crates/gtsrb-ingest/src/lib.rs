@@ -36,6 +36,7 @@ use set::Set;
 use stamp::Stamp;
 pub use summary::Summary;
 use tree::Tree;
+use write::Source;
 
 /// The name in manifests and messages.
 const TOOL: &str = "gtsrb-ingest";
@@ -68,18 +69,18 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
             stamp.note(&dir, &manifest);
             return Ok(Outcome::Current(Summary::new(&dir, &manifest)));
         }
-        let manifest = store(output, &tree, set)?;
+        let manifest = commit(output, &Source { tree: &tree, store: settings.store }, set)?;
         stamp.note(&dir, &manifest);
         Ok(Outcome::Done(Summary::new(&dir, &manifest)))
     })
 }
 
 /// Writes and commits.
-fn store(output: Output, tree: &Tree, set: Set) -> Result<Manifest> {
+fn commit(output: Output, source: &Source<'_>, set: Set) -> Result<Manifest> {
     let Set { classes, train, test, bad, work, counters } = set;
     let progress = Progress::new("write", (train.len() + test.len()) as u64);
-    let mut files = write::write(&output, tree, Split::Train, &classes, &train, &progress)?;
-    files.extend(write::write(&output, tree, Split::Test, &classes, &test, &progress)?);
+    let mut files = write::write(&output, source, Split::Train, &classes, &train, &progress)?;
+    files.extend(write::write(&output, source, Split::Test, &classes, &test, &progress)?);
     let train_counts = per_class(&train, classes.len());
     let facts = [
         ("set", summary::set_name(&train_counts)),

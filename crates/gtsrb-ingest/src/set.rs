@@ -83,6 +83,7 @@ fn work(listing: &Listing, settings: &Settings, own_split: bool, source: Hash) -
         parameters: json!({
             "layout": listing.layout,
             "on_error": settings.on_error,
+            "store": settings.store,
             "split": split,
         }),
         inputs: BTreeMap::from([("source".to_owned(), source)]),

@@ -20,6 +20,7 @@ impl Stamp {
         let settings = serde_json::json!([
             settings.layout,
             settings.on_error,
+            settings.store,
             settings.test.to_bits(),
             settings.seed,
             labels.map(|labels| labels.hash)

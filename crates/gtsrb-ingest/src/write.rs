@@ -7,16 +7,25 @@ use picture::{Format, Picture};
 use rayon::prelude::*;
 use stage::{Error, Progress, Result, check_interrupt};
 
+use crate::args::Store;
 use crate::check::Checked;
 use crate::tree::Tree;
 
 /// The most rows of a file.
 const FILE_ROWS: usize = 10_000;
 
+/// Where pictures come from and what becomes of them.
+pub struct Source<'a> {
+    /// The files.
+    pub tree: &'a Tree,
+    /// What is stored of each.
+    pub store: Store,
+}
+
 /// Writes the files of one part; `pictures` are in their final order.
 pub fn write(
     output: &Output,
-    tree: &Tree,
+    source: &Source<'_>,
     split: Split,
     classes: &[String],
     pictures: &[Checked],
@@ -29,7 +38,7 @@ pub fn write(
         let mut writer = Writer::new(output.create(&split.file(number, count))?, classes)?;
         for group in rows.chunks(GROUP_ROWS) {
             let images: Vec<Image> =
-                group.par_iter().map(|picture| image(tree, picture)).collect::<Result<_>>()?;
+                group.par_iter().map(|picture| image(source, picture)).collect::<Result<_>>()?;
             writer.write(&images)?;
             progress.inc(group.len() as u64);
         }
@@ -43,20 +52,17 @@ pub fn write(
     Ok(staged)
 }
 
-/// The row of a picture. PNG and JPEG are kept as they are; PPM, which viewers and browsers
-/// don't show, becomes PNG.
-fn image(tree: &Tree, picture: &Checked) -> Result<Image> {
+/// The row of a picture.
+fn image(source: &Source<'_>, picture: &Checked) -> Result<Image> {
     check_interrupt()?;
-    let item = &picture.item;
+    let (item, tree) = (&picture.item, source.tree);
     let changed = || Error::busy(format!("{} changed while it was read", tree.shown(&item.key)));
-    let mut bytes = tree.read(&item.key)?;
+    let bytes = tree.read(&item.key)?;
     if Hash::of(&bytes) != picture.bytes {
         return Err(changed());
     }
-    if matches!(Format::of(&bytes), Ok(Format::Ppm)) {
-        let png = Picture::decode(&bytes).and_then(|decoded| decoded.to_png());
-        bytes = png.map_err(|e| Error::internal(format!("{}: {e}", item.path)))?;
-    }
+    let bytes =
+        stored(bytes, source.store).map_err(|e| Error::internal(format!("{}: {e}", item.path)))?;
     Ok(Image {
         bytes,
         path: item.path.clone(),
@@ -68,6 +74,16 @@ fn image(tree: &Tree, picture: &Checked) -> Result<Image> {
         frame: item.frame,
         pixels: picture.pixels,
     })
+}
+
+/// What is stored of the file `bytes`. PPM, which viewers and browsers don't show, becomes PNG
+/// unless it is asked for.
+fn stored(bytes: Vec<u8>, store: Store) -> picture::Result<Vec<u8>> {
+    match (Format::of(&bytes)?, store) {
+        (Format::Ppm, Store::File) => Picture::decode(&bytes)?.to_png(),
+        (_, Store::File) => Ok(bytes),
+        (_, Store::Pixels) => Ok(Picture::decode(&bytes)?.to_ppm()),
+    }
 }
 
 /// Puts pictures in the order in which they are stored.

@@ -4,6 +4,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -150,6 +151,24 @@ fn folders_are_parted_and_kept_byte_for_byte() {
 }
 
 #[test]
+fn stored_pixels_are_the_pictures() {
+    let place = Place::new();
+    let source = place.path("signs");
+    folder(&source);
+    write(&source.join("bus/a.png"), drawing(9, 7, 5000).to_png().unwrap());
+    write(&source.join("bus/b.ppm"), drawing(7, 9, 5001).to_ppm());
+    place.ingest("file", &source, &[]).succeeds();
+    place.ingest("pixels", &source, &["--store", "pixels"]).succeeds();
+    for split in Split::ALL {
+        let files = rows(&place.path("file"), split);
+        for (file, pixels) in files.into_iter().zip(rows(&place.path("pixels"), split)) {
+            let picture = Picture::decode(&file.bytes).unwrap();
+            assert_eq!(pixels, Image { bytes: picture.to_ppm(), ..file });
+        }
+    }
+}
+
+#[test]
 fn equal_pictures_stay_on_one_side() {
     let place = Place::new();
     let source = place.path("signs");
@@ -215,11 +234,17 @@ fn other_tools_read_it() {
     };
     let place = Place::new();
     let source = real_or_drawn(&place);
-    place.ingest("run", &source, &[]).succeeds();
+    for store in ["file", "pixels"] {
+        place.ingest(store, &source, &["--store", store]).succeeds();
+        read_with_other_tools(&python, &place, &place.path(store));
+    }
+}
+
+fn read_with_other_tools(python: &OsStr, place: &Place, run: &Path) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracles/read_images.py");
     let output = std::process::Command::new(python)
         .arg(script)
-        .arg(place.path("run"))
+        .arg(run)
         .arg(place.path("cache"))
         .env("HF_HUB_OFFLINE", "1")
         .env("HF_HOME", place.path("huggingface"))

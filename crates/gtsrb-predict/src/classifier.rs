@@ -6,7 +6,7 @@ use std::path::Path;
 use artifact::embeddings::{Embedded, Storage};
 use artifact::head::Head;
 use artifact::{Hash, Manifest};
-use embed::{Device, Pipeline, Provider, Runtime, View};
+use embed::{Device, Effort, Pipeline, Provider, Runtime, View};
 use half::f16;
 use ndarray::Array2;
 use softmax::probabilities;
@@ -80,7 +80,7 @@ impl Classifier {
                 view.batch = view.batch.min(Provider::Cpu.batch());
             }
         }
-        Pipeline::open(&self.onnx, self.dims(), &view, threads, false)
+        Pipeline::open(&self.onnx, self.dims(), &view, Effort::plain(threads), false)
     }
 
     /// Probabilities `[pictures, classes]` from `embeddings`, `[pictures, dims]`, which are

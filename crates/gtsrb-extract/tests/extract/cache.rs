@@ -189,6 +189,33 @@ fn verify_finds_what_the_cache_has_wrong() {
 }
 
 #[test]
+fn tuning_is_remembered_and_changes_no_bit() {
+    if !runtime() {
+        return;
+    }
+    let names = |run: &Run| -> Vec<_> {
+        run.parts().iter().map(|part| part.file_name().unwrap().to_owned()).collect()
+    };
+    let plain = Run::new(&images(0..50));
+    plain.extract(&[]);
+    let run = Run::new(&images(0..50));
+    run.extract(&["--tune"]);
+    let folder = run.cache().with_file_name("tuning");
+    let files: Vec<_> = std::fs::read_dir(folder).unwrap().flatten().collect();
+    assert_eq!(files.len(), 1);
+    for effort in [None, Some("{\"sessions\":1,\"threads\":2}"), Some("{\"sessions\":999}")] {
+        if let Some(effort) = effort {
+            run.parts().iter().for_each(|part| std::fs::remove_file(part).unwrap());
+            std::fs::write(files[0].path(), effort).unwrap();
+            assert_eq!(run.extract(&[])["summary"]["misses"], 50);
+        }
+        // A part is named after its bytes.
+        assert_eq!(names(&run), names(&plain));
+        assert_eq!(run.index(), plain.index());
+    }
+}
+
+#[test]
 fn a_dry_run_says_what_would_be_computed() {
     if !runtime() {
         return;
