@@ -11,7 +11,7 @@
 use artifact::Hash;
 use artifact::embeddings::Storage;
 use artifact::images::Roi;
-use embed::{Batch, Crop, Framer, Kernels, Pipeline, Provider, Resize, View};
+use embed::{Batch, Crop, Effort, Framer, Kernels, Pipeline, Provider, Resize, View};
 use onnx_graph::{Builder, Element, Size, attribute};
 use picture::Picture;
 
@@ -69,7 +69,9 @@ fn pictures() -> Vec<Picture> {
 /// What the backbone sees of each picture without its first column.
 fn seen(pictures: &[Picture], size: usize, resize: Resize) -> Vec<f32> {
     let (onnx, mut all) = (pixels(size), Vec::new());
-    let pipeline = Pipeline::open(&onnx, size * size * 3, &view(size, resize), 2, false).unwrap();
+    let pipeline =
+        Pipeline::open(&onnx, size * size * 3, &view(size, resize), Effort::plain(2), false)
+            .unwrap();
     let frame = |picture: &Picture, framer: &Framer, out: &mut [u8]| {
         let (x2, y2) = (picture.width() as i32 - 1, picture.height() as i32 - 1);
         framer.frame_picture(picture, Some(&Roi { x1: 1.min(x2), y1: 0, x2, y2 }), out)
