@@ -112,8 +112,12 @@ impl Units {
         std::array::from_fn(|n| {
             let mut column: Vec<f64> = resampled.iter().map(|values| values[n]).collect();
             column.sort_by(f64::total_cmp);
-            let bias = column.iter().sum::<f64>() / RESAMPLES as f64 - values[n];
-            [percentile(&column, 0.025) - bias, percentile(&column, 0.975) - bias]
+            let value = values[n];
+            let bias = column.iter().sum::<f64>() / RESAMPLES as f64 - value;
+            // Where nearly all resamples are alike, as those of a handful of images may be, the
+            // move alone would leave the value outside.
+            let [low, high] = [0.025, 0.975].map(|share| percentile(&column, share) - bias);
+            [low.min(value), high.max(value)]
         })
     }
 

@@ -74,6 +74,17 @@ fn calibration_error_of_two_bins_by_hand() {
     assert!((m.ece - (0.8 + 0.4) / 3.0).abs() < 1e-7);
 }
 
+#[test]
+fn recall_of_a_classifier_that_knows_one_class_is_inside_its_interval() {
+    // Any resample with both classes has a recall of one half; the few others are not as many
+    // on one side as on the other.
+    let pairs = [(0, 0), (0, 0), (1, 0), (0, 0), (1, 0), (1, 0)];
+    let (labels, p) = certain(&pairs, 2);
+    let m = all(&labels, &p);
+    let [low, high] = m.macro_recall_interval;
+    assert!(low <= m.macro_recall && m.macro_recall <= high, "{low} {high}");
+}
+
 fn all(labels: &[usize], p: &Array2<f32>) -> Metrics {
     let scored = score_all(labels, p);
     let details = Details::plain(&scored, p);
