@@ -28,7 +28,8 @@ FETCH      = [ -e '$(DOWNLOADS)/$(1)' ] || $(PYTHON) setup/fetch.py $(1) '$(DOWN
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all help config source build setup $(STAGES) check test browser gpu-check gpu-found \
-    bench bench-cache bench-extract bench-graphs bench-memory bench-precision bench-run bench-train oracles doc clean
+    bench bench-build bench-cache bench-extract bench-graphs bench-memory bench-precision bench-run \
+    bench-train oracles doc clean
 
 all: evaluate ## images to report: PIPELINE=sample|gtsrb|gtsrb-tutorial|folder
 
@@ -145,28 +146,32 @@ oracles: ## remake the committed golden files with PyTorch
 
 BENCH     := $(RUNS_DIR)/bench
 BENCH_RUN := $(RUNS_DIR)/gtsrb
-BENCH_ORT  = "$$(PYTHON=true setup/test-environment '$(DOWNLOADS)' '' printenv ORT_DYLIB_PATH 2>/dev/null)"
+# What the stages would find by themselves, if runs had not caches of their own.
+BENCH_ENV  = ORT_DYLIB_PATH=$${ORT_DYLIB_PATH:-$$(ls '$(abspath $(DOWNLOADS))'/onnxruntime/libonnxruntime*.*.* | head -n 1)} \
+    BACKBONE_WEIGHTS=$${BACKBONE_WEIGHTS:-$$(ls '$(abspath $(DOWNLOADS))'/efficientnet-lite0/*.pth)}
 
 .venv-bench/ready: benches/requirements-extract.txt
 	@rm -rf .venv-bench && $(PYTHON) -m venv .venv-bench
 	@.venv-bench/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
-bench-run: .venv-bench/ready
-	@$(MAKE) --no-print-directory backbone ingest PIPELINE=gtsrb
+bench-build: setup
+	@[ -n '$(GTSRB)' ] || { $(PYTHON) setup/explain.py gtsrb >&2; exit 66; }
 	@cargo build --release --workspace --bins --examples --quiet
-	@mkdir -p '$(BENCH)'
 
-bench: bench-extract bench-memory bench-train ## every goal of speed and memory, each beside its peers
+bench-run: bench-build .venv-bench/ready
+	@$(MAKE) --no-print-directory backbone PIPELINE=gtsrb DATA='$(GTSRB)'
 
-bench-extract: bench-run ## extraction beside ONNX Runtime alone and other libraries
-	@.venv-bench/bin/python benches/extract.py '$(BENCH_RUN)' $(BENCH_ORT) '$(BENCH)'
+bench: bench-extract bench-memory bench-train ## every goal of speed and memory, after make all PIPELINE=gtsrb
+
+bench-extract: bench-build .venv-bench/ready ## extraction beside ONNX Runtime alone and other libraries
+	@$(BENCH_ENV) .venv-bench/bin/python benches/extract.py '$(GTSRB)' '$(BENCH)'
 
 bench-graphs: bench-run ## what was tried on the backbone's graph
 	@.venv-bench/bin/python benches/graphs.py '$(BENCH_RUN)' '$(BENCH)'
 
 bench-memory: bench-run ## memory of extraction for ever more images
-	@.venv-bench/bin/python benches/memory.py '$(BENCH_RUN)' $(BENCH_ORT) '$(BENCH)'
+	@$(BENCH_ENV) .venv-bench/bin/python benches/memory.py '$(BENCH_RUN)' '$(BENCH)'
 
 doc: ## this workspace's documentation
 	cargo doc --release --workspace --no-deps

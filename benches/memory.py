@@ -1,6 +1,6 @@
 """How much memory extraction takes for ever more images. `make bench-memory` calls it.
 
-usage: memory.py RUN LIBRARY OUT
+usage: memory.py RUN OUT
 
 Real runs of the binaries over 10,000, 50,000 and 200,000 images: real frames of RUN, each under
 many boxes that differ by some pixels, so that all keys differ. The backbone is a small one (one
@@ -15,7 +15,11 @@ import shutil
 import sys
 from pathlib import Path
 
-from common import ROOT, source, tool, write_into
+import numpy
+import pyarrow
+import pyarrow.parquet
+
+from common import ROOT, tool, write_into
 
 COUNTS = [10_000, 50_000, 200_000]
 FRAMES = 5_000
@@ -24,33 +28,43 @@ FRAMES = 5_000
 GOAL = 500
 
 
-def boxes(frames, count, folder):
-    """A source of `count` rows over the frames' files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(frames / "Train.csv") as table:
-        header, *rows = csv.reader(table)
-    rows = rows[:FRAMES]
-    with open(folder / "Train.csv", "w", newline="") as table:
-        writer = csv.writer(table)
-        writer.writerow(header)
-        for number in range(count):
-            width, height, x1, y1, x2, y2, label, path = rows[number % len(rows)]
-            less = number // len(rows)
-            roi = [int(x1) + less % 7, y1, int(x2) - less // 7, y2]
-            writer.writerow([width, height, *roi, label, path])
-    shutil.copy(frames / "Test.csv", folder)
-    for part in ("Train", "Test"):
-        if not (folder / part).exists():
-            (folder / part).symlink_to((frames / part).resolve())
+def frames_of(run):
+    """Real frames, evenly drawn from the run's, for they are sorted by class."""
+    files = sorted((run / "images").glob("train-*.parquet"))
+    columns = ["image", "label", "roi", "width", "height"]
+    table = pyarrow.concat_tables(pyarrow.parquet.read_table(file, columns=columns) for file in files)
+    return table.take(numpy.arange(FRAMES) * len(table) // FRAMES).to_pylist()
+
+
+def source(frames, count, folder):
+    """A source in Kaggle's layout: `count` training rows over the frames' files, and a test."""
+    shutil.rmtree(folder, ignore_errors=True)
+    tables = {"Train": [], "Test": []}
+    for number, row in enumerate(frames):
+        part = "Train" if number % 50 else "Test"
+        name = f"{part}/{number:06}.png"
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(row["image"]["bytes"])
+        roi = [row["roi"][corner] for corner in ("x1", "y1", "x2", "y2")]
+        tables[part].append([row["width"], row["height"], *roi, row["label"], name])
+    train = tables["Train"]
+    tables["Train"] = []
+    for number in range(count):
+        (width, height, x1, y1, x2, y2, *rest), less = train[number % len(train)], number // len(train)
+        tables["Train"].append([width, height, x1 + less % 7, y1, x2 - less // 7, y2, *rest])
+    header = "Width,Height,Roi.X1,Roi.Y1,Roi.X2,Roi.Y2,ClassId,Path".split(",")
+    for part, rows in tables.items():
+        with open(folder / f"{part}.csv", "w", newline="") as table:
+            csv.writer(table).writerows([header, *rows])
     return folder
 
 
-def measure(count, frames, out, environment):
+def measure(count, frames, out):
     run = out / f"memory-{count}"
     shutil.rmtree(run, ignore_errors=True)
-    environment = environment | {"CACHE_DIR": str(run / "cache")}
+    environment = os.environ | {"CACHE_DIR": str(run / "cache")}
     common = ["--config", ROOT / "pipelines" / "gtsrb.toml", "--run", run]
-    tool("gtsrb-ingest", *common, "--source", boxes(frames, count, out / f"source-{count}"))
+    tool("gtsrb-ingest", *common, "--source", source(frames, count, out / "source"))
     tool("gtsrb-backbone", *common, "--size", 32, "--taps", "block0:1", environment=environment)
     tool("gtsrb-extract", *common, "--device", "cpu", environment=environment)
     timings = json.loads((run / "timings.json").read_text())
@@ -61,14 +75,11 @@ def measure(count, frames, out, environment):
 
 
 def main():
-    run, library, out = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-    environment = os.environ | {"ORT_DYLIB_PATH": library}
-    # Two in a hundred are for the test.
-    frames = source(run, FRAMES * 41 // 40, out / "memory" / "frames")
-    found = []
+    run, out = Path(sys.argv[1]), Path(sys.argv[2])
+    frames, found = frames_of(run), []
     for count in COUNTS:
-        images, peaks = measure(count, frames, out / "memory", environment)
-        found.append({"images": images, "extract": peaks["extract"], "ingest": peaks["ingest"]})
+        images, peaks = measure(count, frames, out / "memory")
+        found.append({"images": images} | peaks)
         print(f"{images} images: {peaks['extract'] / 2**20:.0f} MiB", file=sys.stderr)
     first, last = found[0], found[-1]
     each = (last["extract"] - first["extract"]) / (last["images"] - first["images"])

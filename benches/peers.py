@@ -2,7 +2,7 @@
 
 usage: peers.py NAME RUN IMAGES THREADS
 
-Reads the encoded pictures and boxes of RUN's first IMAGES training rows into memory, prepares
+Reads the encoded pictures and boxes of IMAGES training rows of RUN into memory, prepares
 NAME, says `ready`, and for each line on standard input makes all embeddings once and answers
 with the seconds that it took: decoding, cropping and resizing with Pillow in a pool of
 threads, inference in batches, and the embeddings of all pictures in one array. Starting,
@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy
+import pyarrow
 import pyarrow.parquet
 from PIL import Image
 
@@ -26,16 +27,15 @@ SIZE = 96
 
 
 def pictures():
-    rows = []
-    for path in sorted((RUN / "images").glob("train-*.parquet")):
-        table = pyarrow.parquet.read_table(path, columns=["image", "roi"])
-        rows += [
-            (image["bytes"], (roi["x1"], roi["y1"], roi["x2"] + 1, roi["y2"] + 1))
-            for image, roi in zip(table["image"].to_pylist(), table["roi"].to_pylist())
-        ]
-        if len(rows) >= IMAGES:
-            break
-    return rows[:IMAGES]
+    files = sorted((RUN / "images").glob("train-*.parquet"))
+    columns = ["image", "roi"]
+    table = pyarrow.concat_tables(pyarrow.parquet.read_table(path, columns=columns) for path in files)
+    # Evenly drawn, for their sizes go with their classes, by which they are sorted.
+    table = table.take(numpy.arange(IMAGES) * len(table) // IMAGES)
+    return [
+        (image["bytes"], (roi["x1"], roi["y1"], roi["x2"] + 1, roi["y2"] + 1))
+        for image, roi in zip(table["image"].to_pylist(), table["roi"].to_pylist())
+    ]
 
 
 def pixels(row):

@@ -10,7 +10,7 @@ use stage::{Error, Result, check_interrupt};
 
 use crate::bound::Bound;
 use crate::pipeline::with_resize;
-use crate::{Framer, Provider, View};
+use crate::{Framer, View};
 
 /// Sessions beside each other, and the threads of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ impl Effort {
     /// Threads in all.
     #[must_use]
     pub fn total(self) -> usize {
-        self.sessions * self.threads
+        self.sessions.saturating_mul(self.threads)
     }
 
     /// Images a second of the backbone alone on the processor; takes `time` and some more.
@@ -87,12 +87,6 @@ impl Effort {
         let images = batches.load(Ordering::Relaxed) * view.batch as u64;
         Ok(images as f64 / started.elapsed().as_secs_f64())
     }
-}
-
-/// Whether there is anything to choose: a GPU's sessions are given.
-#[must_use]
-pub fn is_tunable(view: &View) -> bool {
-    view.provider == Provider::Cpu
 }
 
 #[cfg(test)]

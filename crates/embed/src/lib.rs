@@ -21,7 +21,7 @@ mod view;
 pub use bound::Bound;
 pub use cuda::Kernels;
 pub use device::Device;
-pub use effort::{Effort, is_tunable};
+pub use effort::Effort;
 pub use framing::{Framing, box_of};
 pub use gpu::Gpu;
 pub use model::{Input, Model, Outputs, Port};

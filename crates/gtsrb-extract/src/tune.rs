@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use artifact::HashBuilder;
-use embed::{Effort, View};
+use embed::{Effort, Provider, View};
 use stage::{Error, Result};
 
 use crate::backbone::Backbone;
@@ -29,7 +29,7 @@ pub fn remembered(backbone: &Backbone, view: &View, threads: usize) -> Effort {
 /// # Errors
 /// As [`Effort::measure`]; [`Create`](stage::Fault::Create) if the cache can't be written.
 pub fn tune(backbone: &Backbone, view: &View, threads: usize) -> Result<()> {
-    if !embed::is_tunable(view) {
+    if view.provider != Provider::Cpu {
         return Err(Error::usage("--tune is for the processor: on a GPU nothing is to be chosen"));
     }
     let candidates = Effort::candidates(threads);

@@ -5,6 +5,7 @@
 //! extraction's processor time. Without compression and without nulls a page is its levels,
 //! a few bytes for each row, and the numbers as they are in memory.
 
+use std::borrow::Cow;
 use std::io::{BufWriter, Write};
 use std::sync::Arc;
 
@@ -170,18 +171,11 @@ fn page(storage: Storage, embeddings: ArrayView2<f32>) -> Vec<u8> {
     let mut half = vec![f16::ZERO; dims];
     for row in embeddings.rows() {
         // Rows of a matrix in standard order are slices; others are copied.
-        let copy;
-        let row = match row.as_slice() {
-            Some(row) => row,
-            None => {
-                copy = row.to_vec();
-                &copy
-            }
-        };
+        let row = row.as_slice().map_or_else(|| Cow::from(row.to_vec()), Cow::from);
         match storage {
             Storage::F32 => page.extend(row.iter().flat_map(|number| number.to_le_bytes())),
             Storage::F16 => {
-                half.convert_from_f32_slice(row);
+                half.convert_from_f32_slice(&row);
                 page.extend(half.iter().flat_map(|number| number.to_le_bytes()));
             }
         }
