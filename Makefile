@@ -28,8 +28,8 @@ FETCH      = [ -e '$(DOWNLOADS)/$(1)' ] || $(PYTHON) setup/fetch.py $(1) '$(DOWN
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all help config source build setup $(STAGES) check test browser gpu-check gpu-found \
-    bench bench-build bench-cache bench-extract bench-graphs bench-memory bench-precision bench-run \
-    bench-train oracles doc clean
+    bench bench-build bench-cache bench-extract bench-graphs bench-memory bench-precision bench-train \
+    oracles doc clean
 
 all: evaluate ## images to report: PIPELINE=sample|gtsrb|gtsrb-tutorial|folder
 
@@ -122,9 +122,36 @@ bench-train: .venv-train/ready ## training beside scikit-learn, PyTorch and linf
 	@.venv-train/bin/python benches/train.py '$(RUNS_DIR)/$(PIPELINE)' \
 	    '$(CACHE_DIR)' '$(RUNS_DIR)/bench' target/linfa/release/fit-linfa docs/training.md $(LIMIT)
 
-bench-cache: build setup ## what the embedding cache saves: GTSRB=DIR
-	@[ -n '$(GTSRB)' ] || { $(PYTHON) setup/explain.py gtsrb >&2; exit 66; }
-	@$(PYTHON) benches/cache.py pipelines/gtsrb.toml '$(GTSRB)' '$(CACHE_DIR)' '$(RUNS_DIR)/bench'
+oracles: ## remake the committed golden files with PyTorch
+	@rm -rf .venv-torch && $(PYTHON) -m venv .venv-torch
+	@.venv-torch/bin/pip install --quiet --requirement tests/oracles/requirements-torch.txt
+	.venv-torch/bin/python tests/oracles/make_oracles.py
+
+# --- Benchmarks: on real frames, GTSRB=DIR ----------------------------------------------
+
+BENCH := $(RUNS_DIR)/bench
+
+.venv-bench/ready: benches/requirements-extract.txt
+	@rm -rf .venv-bench && $(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+bench-build: config source setup
+	@cargo build --release --workspace --bins --examples --quiet
+
+bench: train bench-extract bench-memory bench-cache bench-precision bench-train ## every goal of speed and memory, each beside its peers
+
+bench-extract: bench-build .venv-bench/ready ## extraction beside ONNX Runtime alone and other libraries
+	@.venv-bench/bin/python benches/extract.py "$$DATA" '$(BENCH)'
+
+bench-graphs: bench-build backbone .venv-bench/ready ## what was tried on the backbone's graph
+	@.venv-bench/bin/python benches/graphs.py '$(RUNS_DIR)/$(PIPELINE)' '$(BENCH)'
+
+bench-memory: bench-build ingest .venv-bench/ready ## memory of extraction for ever more images
+	@.venv-bench/bin/python benches/memory.py '$(RUNS_DIR)/$(PIPELINE)' '$(BENCH)'
+
+bench-cache: bench-build ## what the embedding cache saves
+	@$(PYTHON) benches/cache.py '$(CONFIG)' "$$DATA" '$(CACHE_DIR)' '$(BENCH)'
 
 .venv-precision/ready: benches/requirements-precision.txt
 	@rm -rf .venv-precision && $(PYTHON) -m venv .venv-precision
@@ -136,42 +163,6 @@ bench-precision: setup ingest .venv-precision/ready ## what int8 and f16 cost an
 	@.venv-precision/bin/python benches/precision.py '$(RUNS_DIR)/$(PIPELINE)' '$(CONFIG)' \
 	    "$$(PYTHON=true setup/test-environment '$(DOWNLOADS)' '' printenv ORT_DYLIB_PATH 2>/dev/null)" \
 	    '$(RUNS_DIR)/bench'
-
-oracles: ## remake the committed golden files with PyTorch
-	@rm -rf .venv-torch && $(PYTHON) -m venv .venv-torch
-	@.venv-torch/bin/pip install --quiet --requirement tests/oracles/requirements-torch.txt
-	.venv-torch/bin/python tests/oracles/make_oracles.py
-
-# --- Benchmarks: on real frames, GTSRB=DIR ----------------------------------------------
-
-BENCH     := $(RUNS_DIR)/bench
-BENCH_RUN := $(RUNS_DIR)/gtsrb
-# What the stages would find by themselves, if runs had not caches of their own.
-BENCH_ENV  = ORT_DYLIB_PATH=$${ORT_DYLIB_PATH:-$$(ls '$(abspath $(DOWNLOADS))'/onnxruntime/libonnxruntime*.*.* | head -n 1)} \
-    BACKBONE_WEIGHTS=$${BACKBONE_WEIGHTS:-$$(ls '$(abspath $(DOWNLOADS))'/efficientnet-lite0/*.pth)}
-
-.venv-bench/ready: benches/requirements-extract.txt
-	@rm -rf .venv-bench && $(PYTHON) -m venv .venv-bench
-	@.venv-bench/bin/pip install --quiet --disable-pip-version-check --requirement $<
-	@touch $@
-
-bench-build: setup
-	@[ -n '$(GTSRB)' ] || { $(PYTHON) setup/explain.py gtsrb >&2; exit 66; }
-	@cargo build --release --workspace --bins --examples --quiet
-
-bench-run: bench-build .venv-bench/ready
-	@$(MAKE) --no-print-directory backbone PIPELINE=gtsrb DATA='$(GTSRB)'
-
-bench: bench-extract bench-memory bench-train ## every goal of speed and memory, after make all PIPELINE=gtsrb
-
-bench-extract: bench-build .venv-bench/ready ## extraction beside ONNX Runtime alone and other libraries
-	@$(BENCH_ENV) .venv-bench/bin/python benches/extract.py '$(GTSRB)' '$(BENCH)'
-
-bench-graphs: bench-run ## what was tried on the backbone's graph
-	@.venv-bench/bin/python benches/graphs.py '$(BENCH_RUN)' '$(BENCH)'
-
-bench-memory: bench-run ## memory of extraction for ever more images
-	@$(BENCH_ENV) .venv-bench/bin/python benches/memory.py '$(BENCH_RUN)' '$(BENCH)'
 
 doc: ## this workspace's documentation
 	cargo doc --release --workspace --no-deps

@@ -2,6 +2,8 @@
 documentation.
 """
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +12,23 @@ ROOT = Path(__file__).resolve().parent.parent
 RELEASE = ROOT / "target" / "release"
 
 
-def tool(name, *arguments, environment=None):
+def tool(name, *arguments, cache=None):
+    """Runs a binary with a cache folder of its own, or the one that make named; what it said."""
     command = [RELEASE / name, *map(str, arguments)]
+    environment = os.environ | ({"CACHE_DIR": str(cache)} if cache else {})
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{name} failed ({done.returncode}): {done.stderr.strip()}")
     return done.stdout
+
+
+def new_cache(folder):
+    """An empty cache folder with the downloads of the one that make named."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    downloads = Path(os.environ.get("CACHE_DIR", "cache"), "downloads")
+    (folder / "downloads").symlink_to(downloads.resolve())
+    return folder
 
 
 def write_into(block, text):

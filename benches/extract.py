@@ -26,7 +26,7 @@ import sys
 import time
 from pathlib import Path
 
-from common import ROOT, tool, write_into
+from common import ROOT, new_cache, tool, write_into
 
 HERE = Path(__file__).resolve().parent
 BATCH, PEER_IMAGES = 8, 3_000
@@ -67,19 +67,19 @@ class Ours:
     """One configuration of ours: a run with images and a backbone of its own."""
 
     def __init__(self, source, run, precision, store):
-        self.run, self.environment = run, os.environ | {"CACHE_DIR": str(run / "cache")}
+        self.run = run
         common = ["--config", ROOT / "pipelines" / "gtsrb.toml", "--run", run]
         tool("gtsrb-ingest", *common, "--source", source, "--store", store)
         tool("gtsrb-backbone", *common, "--precision", precision)
         self.extract = ["gtsrb-extract", *common, "--batch", BATCH, "--json", "--device", "cpu"]
 
     def measure(self):
-        for stale in (self.run / "embeddings", self.run / "cache"):
-            shutil.rmtree(stale, ignore_errors=True)
+        shutil.rmtree(self.run / "embeddings", ignore_errors=True)
+        cache = new_cache(self.run / "cache")
         start = time.perf_counter()
-        line = tool(*self.extract, environment=self.environment).splitlines()[-1]
+        line = tool(*self.extract, cache=cache).splitlines()[-1]
         seconds = time.perf_counter() - start
-        shutil.rmtree(self.run / "cache")
+        shutil.rmtree(cache)
         return json.loads(line)["summary"]["misses"] / seconds
 
     def close(self):

@@ -10,7 +10,6 @@ layer at 32 pixels), because memory doesn't depend on how long the work takes. W
 
 import csv
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy
 import pyarrow
 import pyarrow.parquet
 
-from common import ROOT, tool, write_into
+from common import ROOT, new_cache, tool, write_into
 
 COUNTS = [10_000, 50_000, 200_000]
 FRAMES = 5_000
@@ -62,11 +61,10 @@ def source(frames, count, folder):
 def measure(count, frames, out):
     run = out / f"memory-{count}"
     shutil.rmtree(run, ignore_errors=True)
-    environment = os.environ | {"CACHE_DIR": str(run / "cache")}
     common = ["--config", ROOT / "pipelines" / "gtsrb.toml", "--run", run]
     tool("gtsrb-ingest", *common, "--source", source(frames, count, out / "source"))
-    tool("gtsrb-backbone", *common, "--size", 32, "--taps", "block0:1", environment=environment)
-    tool("gtsrb-extract", *common, "--device", "cpu", environment=environment)
+    tool("gtsrb-backbone", *common, "--size", 32, "--taps", "block0:1")
+    tool("gtsrb-extract", *common, "--device", "cpu", cache=new_cache(run / "cache"))
     timings = json.loads((run / "timings.json").read_text())
     manifest = json.loads((run / "embeddings" / "manifest.json").read_text())
     images = sum(manifest["outputs"][f"{part}.parquet"]["rows"] for part in ("train", "test"))

@@ -7,6 +7,10 @@
 //!
 //! `tests::plain` is the same in its simplest form; here loops are shaped for vector
 //! instructions, which takes a tenth of the time.
+#![expect(
+    clippy::inline_always,
+    reason = "only what is inlined is compiled for the vectors of its caller"
+)]
 
 /// Fraction bits of a weight: 32, less 8 for the pixel and 2 for sums.
 const BITS: u32 = 32 - 8 - 2;
