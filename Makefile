@@ -70,6 +70,16 @@ extract: ingest backbone ## images to cached embeddings
 train: extract ## embeddings to head and classifier.onnx
 	@$(call STAGE,train)
 
+.PHONY: curve shots baselines
+curve: train ## accuracy by the number of tracks learned from
+	@target/release/gtsrb-train curve --config '$(CONFIG)'
+
+shots: extract ## accuracy by a few pictures a class
+	@target/release/gtsrb-train shots --config '$(CONFIG)'
+
+baselines: extract ## nearest neighbours and class means
+	@target/release/gtsrb-train baselines --config '$(CONFIG)'
+
 evaluate: train ## head to metrics, predictions and report
 	@$(call STAGE,evaluate)
 
@@ -121,6 +131,18 @@ bench-train: .venv-train/ready ## training beside scikit-learn, PyTorch and linf
 	@cargo build --release --quiet --manifest-path benches/linfa/Cargo.toml --target-dir target/linfa
 	@.venv-train/bin/python benches/train.py '$(RUNS_DIR)/$(PIPELINE)' \
 	    '$(CACHE_DIR)' '$(RUNS_DIR)/bench' target/linfa/release/fit-linfa docs/training.md $(LIMIT)
+
+.venv-figures/ready: benches/figures-requirements.txt
+	@rm -rf .venv-figures && $(PYTHON) -m venv .venv-figures
+	@.venv-figures/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+# Of docs/training.md, as the next ones.
+.PHONY: bench-curves
+bench-curves: .venv-figures/ready ## learning curve, few shots, baselines and penalties: PIPELINE=gtsrb GTSRB=DIR
+	@$(MAKE) --no-print-directory evaluate curve shots baselines
+	@.venv-figures/bin/python benches/curves.py '$(RUNS_DIR)/$(PIPELINE)' \
+	    '$(RUNS_DIR)/bench/curves.json' docs/images docs/training.md
 
 oracles: ## remake the committed golden files with PyTorch
 	@rm -rf .venv-torch && $(PYTHON) -m venv .venv-torch

@@ -12,10 +12,12 @@ pub mod images;
 mod lock;
 mod manifest;
 mod output;
+mod predictions;
 mod table;
 
 pub use answers::Answers;
 pub use hash::{Hash, HashBuilder};
 pub use manifest::{FORMAT, FileRecord, Manifest, Work};
 pub use output::{FileWriter, Output, Staged};
+pub use predictions::Predictions;
 pub use table::properties;

@@ -1,12 +1,10 @@
 //! The pictures of the report, drawn as SVG: the same text stands alone as a file
 //! and inside the report.
 
-mod axis;
 mod certainty;
 mod confusion;
 mod curves;
 mod recall;
-mod svg;
 
 pub use certainty::certainty;
 pub use confusion::confusion;

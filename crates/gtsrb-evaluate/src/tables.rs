@@ -2,62 +2,24 @@
 
 use std::collections::HashSet;
 use std::io::Write;
-use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, FixedSizeListArray, Float32Array, Int64Array, RecordBatch, StringArray,
-};
-use arrow::datatypes::{DataType, Field, Schema};
+use artifact::Predictions;
 use ndarray::Array2;
-use parquet::arrow::ArrowWriter;
 use stage::{Error, Result};
 
 use crate::metrics::Scored;
 
-/// Writes `path`, `label`, `predicted` and `probabilities` (`FixedSizeList` of f32,
-/// one a class), a row an image in the order given. Same rows, same bytes.
+/// Writes `predictions.parquet`.
 pub fn write_parquet<W: Write + Send>(
     sink: W,
     paths: &[&str],
     scored: &[Scored],
     probabilities: &Array2<f32>,
 ) -> Result<()> {
-    let failed = |e: &dyn std::fmt::Display| Error::io(format!("predictions.parquet: {e}"));
-    let batch = batch(paths, scored, probabilities).map_err(|e| failed(&e))?;
-    let properties = artifact::properties(&[]).build();
-    let mut writer =
-        ArrowWriter::try_new(sink, batch.schema(), Some(properties)).map_err(|e| failed(&e))?;
-    writer.write(&batch).map_err(|e| failed(&e))?;
-    writer.close().map_err(|e| failed(&e))?;
-    Ok(())
-}
-
-fn batch(
-    paths: &[&str],
-    scored: &[Scored],
-    probabilities: &Array2<f32>,
-) -> arrow::error::Result<RecordBatch> {
-    let item = Arc::new(Field::new("element", DataType::Float32, false));
-    let width = probabilities.ncols() as i32;
-    let flat = Float32Array::from_iter_values(probabilities.iter().copied());
-    let column = |pick: fn(&Scored) -> usize| -> ArrayRef {
-        Arc::new(Int64Array::from_iter_values(scored.iter().map(|s| pick(s) as i64)))
-    };
-    let schema = Schema::new(vec![
-        Field::new("path", DataType::Utf8, false),
-        Field::new("label", DataType::Int64, false),
-        Field::new("predicted", DataType::Int64, false),
-        Field::new("probabilities", DataType::FixedSizeList(item.clone(), width), false),
-    ]);
-    RecordBatch::try_new(
-        Arc::new(schema),
-        vec![
-            Arc::new(StringArray::from_iter_values(paths)),
-            column(|s| s.label),
-            column(|s| s.predicted),
-            Arc::new(FixedSizeListArray::try_new(item, width, Arc::new(flat), None)?),
-        ],
-    )
+    let labels: Vec<usize> = scored.iter().map(|s| s.label).collect();
+    let predicted: Vec<usize> = scored.iter().map(|s| s.predicted).collect();
+    Predictions { paths, labels: &labels, predicted: &predicted, probabilities, folds: None }
+        .write(sink)
 }
 
 /// Writes the answer sheet: `Filename;ClassId`, `;` and CRLF as in the official
@@ -123,16 +85,5 @@ mod tests {
         let text = csv_of(&["=HYPERLINK(\"x\").png", "a;b.png", "-1.png"], &[0, 1, 2]);
         let rows: Vec<_> = text.lines().skip(1).collect();
         assert_eq!(rows, ["\"'=HYPERLINK(\"\"x\"\").png\";0", "\"a;b.png\";1", "'-1.png;2"]);
-    }
-
-    #[test]
-    fn parquet_bytes_repeat() {
-        let p = ndarray::array![[0.25_f32, 0.75], [1.0, 0.0]];
-        let write = || {
-            let mut out = Vec::new();
-            write_parquet(&mut out, &["a", "b"], &scored(&[1, 0]), &p).unwrap();
-            out
-        };
-        assert_eq!(write(), write());
     }
 }

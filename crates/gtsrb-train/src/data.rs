@@ -7,7 +7,7 @@ use artifact::embeddings::{Embedded, Row};
 use artifact::images::{ImageSet, Split as Part};
 use artifact::{Hash, Manifest};
 use embed::View;
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 use onnx_graph::ModelProto;
 use stage::{Error, Result, cache_dir};
 
@@ -109,15 +109,33 @@ pub fn labels(rows: &[Row]) -> Vec<usize> {
     rows.iter().map(|row| row.label as usize).collect()
 }
 
-/// Says what is wrong with samples in the user's words.
-pub fn describe(error: &softmax::Error, rows: &[Row]) -> Error {
-    match *error {
-        softmax::Error::NotFinite { row, column, value } => Error::data(format!(
-            "the embedding of {} holds {value} at position {column}; embeddings must be finite: \
-             remove the cache's folder of this view and run gtsrb-extract again",
-            rows[row].path
-        )),
-        // Labels and shapes were made by this stage.
-        _ => Error::internal(error.to_string()),
+/// Bad embeddings that an error names.
+const NAMED: usize = 5;
+
+/// Says what is wrong with the embeddings `x` of `rows`, in the user's words.
+pub fn describe(error: &softmax::Error, rows: &[Row], x: ArrayView2<'_, f32>) -> Error {
+    let softmax::Error::NotFinite { row, column, value } = *error else {
+        // Labels, weights and shapes were made by this stage.
+        return Error::internal(error.to_string());
+    };
+    let others = x.rows().into_iter().zip(rows).skip(row + 1);
+    let others: Vec<&str> = others
+        .filter(|(x, _)| x.iter().any(|value| !value.is_finite()))
+        .map(|(_, row)| row.path.as_str())
+        .collect();
+    let mut also = String::new();
+    if !others.is_empty() {
+        let named = others[..others.len().min(NAMED - 1)].join(", ");
+        let more = others.len().saturating_sub(NAMED - 1);
+        also = format!(", and those of {named}");
+        if more > 0 {
+            also += &format!(" and {more} more");
+        }
+        also += " hold such numbers too";
     }
+    Error::data(format!(
+        "the embedding of {} holds {value} at position {column}{also}; embeddings must be finite: \
+         remove the cache's folder of this view and run gtsrb-extract again",
+        rows[row].path
+    ))
 }

@@ -2,9 +2,12 @@
 
 use softmax::Stop;
 
-use crate::search::{Search, Trial};
+use crate::args::Rule;
+use crate::search::Search;
 use crate::split::Counts;
 use crate::train::Trained;
+use crate::trial::Trial;
+use crate::warm::Change;
 
 /// Accuracy that training loses on unseen tracks, from which on it is called overfitting.
 const GAP: f64 = 0.02;
@@ -12,29 +15,35 @@ const GAP: f64 = 0.02;
 /// Accuracy on the training part itself, below which it is called underfitting.
 const FITTED: f64 = 0.95;
 
-/// Sentences on fit, penalty, convergence, calibration and classes without validation.
-pub fn diagnose(trained: &Trained, classes: &[String]) -> Vec<String> {
-    let search = &trained.search;
-    let mut sentences = vec![
-        fit(search.best(), &trained.counts),
-        penalty(search),
-        convergence(trained),
-        calibration(search),
-    ];
-    sentences.extend(unvalidated(&trained.unvalidated, classes));
+/// Half the 95 % interval of the validation accuracy, above which tracks are too few.
+const SURE: f64 = 0.02;
+
+/// Sentences on fit, its certainty, penalty, convergence, calibration and classes without
+/// validation.
+pub fn diagnose(trained: &Trained, rule: Rule, classes: &[String]) -> Vec<String> {
+    let (search, counts) = (&trained.search, &trained.split.counts);
+    let chosen = search.trial();
+    let mut sentences = vec![fit(chosen, counts)];
+    sentences.extend(certainty(chosen, counts));
+    sentences.extend(folds(chosen));
+    sentences.push(penalty(search, rule));
+    sentences.push(convergence(trained));
+    sentences.push(calibration(chosen));
+    sentences.extend(trained.change.as_ref().map(Change::sentence));
+    sentences.extend(unvalidated(&trained.split.unvalidated, classes));
     sentences
 }
 
-fn fit(best: &Trial, counts: &Counts) -> String {
-    let (train, validation) = (best.train_accuracy, best.validation_accuracy);
+fn fit(chosen: &Trial, counts: &Counts) -> String {
+    let (train, validation) = (chosen.train_accuracy, chosen.validation_accuracy);
     let numbers = format!(
         "{:.2} % right on the training part, {:.2} % on the validation part, {} (log-loss {:.4} \
          and {:.4})",
         100.0 * train,
         100.0 * validation,
         kept_out(counts),
-        best.train_loss,
-        best.validation_loss
+        chosen.train_loss,
+        chosen.validation_loss
     );
     if train < FITTED {
         format!(
@@ -42,8 +51,9 @@ fn fit(best: &Trial, counts: &Counts) -> String {
              classes; other taps, finer grids or larger pictures separate them better."
         )
     } else if train - validation > GAP {
+        let more = if has_tracks(counts) { "tracks" } else { "pictures" };
         format!(
-            "Overfitting: {numbers}. More tracks a class help, and so do embeddings that need \
+            "Overfitting: {numbers}. More {more} a class help, and so do embeddings that need \
              less fitting: other taps, finer grids or larger pictures."
         )
     } else {
@@ -51,26 +61,69 @@ fn fit(best: &Trial, counts: &Counts) -> String {
     }
 }
 
-fn kept_out(counts: &Counts) -> String {
-    let &Counts { validation_images: images, validation_tracks: tracks, .. } = counts;
-    if tracks < images {
-        format!("{images} images of {tracks} tracks kept out")
-    } else {
-        format!("{images} images kept out")
-    }
+/// Whether images come in tracks of several.
+fn has_tracks(counts: &Counts) -> bool {
+    counts.tracks < counts.images
 }
 
-fn penalty(search: &Search) -> String {
-    let (lambda, tried) = (search.best().lambda, search.path.len());
-    let chosen = format!("The penalty {lambda:e} is the best of {tried}");
+fn kept_out(counts: &Counts) -> String {
+    let &Counts { validation_images: images, validation_tracks: tracks, folds, .. } = counts;
+    let of_tracks = if has_tracks(counts) { format!(" of {tracks} tracks") } else { String::new() };
+    let turns = if folds > 1 { format!(" in {folds} turns") } else { String::new() };
+    format!("{images} images{of_tracks} kept out{turns}")
+}
+
+/// Whether the validation part is large enough to tell settings apart.
+fn certainty(chosen: &Trial, counts: &Counts) -> Option<String> {
+    let half = 1.96 * chosen.accuracy_error;
+    let (what, number) = if has_tracks(counts) {
+        ("tracks", counts.validation_tracks)
+    } else {
+        ("pictures", counts.validation_images)
+    };
+    (half > SURE).then(|| {
+        format!(
+            "Too few {what} to be sure: the accuracy on the {number} that were kept out is known \
+             to ± {:.1} points (95 %). More {what}, or cross-validation (folds = 5), would show \
+             smaller differences.",
+            100.0 * half,
+        )
+    })
+}
+
+fn folds(chosen: &Trial) -> Option<String> {
+    let (mean, deviation) = chosen.spread()?;
+    let accuracies = || chosen.folds.iter().map(|fold| 100.0 * fold.accuracy);
+    Some(format!(
+        "Over {} folds the accuracy is {:.2} % on average, with a standard deviation of {:.2} \
+         points: from {:.2} to {:.2} %.",
+        chosen.folds.len(),
+        100.0 * mean,
+        100.0 * deviation,
+        accuracies().fold(f64::INFINITY, f64::min),
+        accuracies().fold(f64::NEG_INFINITY, f64::max),
+    ))
+}
+
+fn penalty(search: &Search, rule: Rule) -> String {
+    let (lambda, tried) = (search.trial().lambda, search.path.len());
+    let chosen = match rule {
+        Rule::Best => format!("The penalty {lambda:e} is the best of {tried}"),
+        Rule::OneSe => format!(
+            "The penalty {lambda:e} is the strongest of {tried} within one standard error of the \
+             best"
+        ),
+    };
     if tried == 1 {
         format!("The penalty {lambda:e} was the only one tried.")
     } else if search.chosen == 0 {
-        format!("{chosen}, and the strongest: an even stronger one may be better.")
+        format!("{chosen}, and the strongest that was tried: an even stronger one may do as well.")
     } else if search.chosen + 1 == tried {
-        format!("{chosen}, and the weakest: an even weaker one may be better.")
-    } else {
+        format!("{chosen}, and the weakest that was tried: an even weaker one may be better.")
+    } else if rule == Rule::Best {
         format!("{chosen}; both a stronger and a weaker one are no better.")
+    } else {
+        format!("{chosen}.")
     }
 }
 
@@ -90,14 +143,13 @@ fn convergence(trained: &Trained) -> String {
     }
 }
 
-fn calibration(search: &Search) -> String {
-    let best = search.best();
-    let (temperature, loss) = search.calibration();
+fn calibration(chosen: &Trial) -> String {
+    let (temperature, loss) = chosen.calibration();
     let losses = format!(
         "log-loss {:.4} without and {loss:.4} with temperature {temperature:.2}",
-        best.validation_loss
+        chosen.validation_loss
     );
-    if best.is_flawless() {
+    if chosen.is_flawless() {
         "Everything in the validation part is right: how far to trust a confidence isn't known, \
          and no temperature is fitted."
             .to_owned()
@@ -114,7 +166,7 @@ fn unvalidated(labels: &[usize], classes: &[String]) -> Option<String> {
     let names: Vec<&str> = labels.iter().map(|&label| classes[label].as_str()).collect();
     (!names.is_empty()).then(|| {
         format!(
-            "Not validated, because they have a single track or picture: {}. Nothing is known about how well \
+            "Not validated, because no track or picture of theirs could be kept out: {}. Nothing is known about how well \
              they are recognised.",
             names.join(", ")
         )
@@ -123,9 +175,12 @@ fn unvalidated(labels: &[usize], classes: &[String]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use ndarray::Array2;
     use softmax::Model;
 
     use super::*;
+    use crate::split::Split;
+    use crate::trial::{Fold, KeptOut};
 
     fn trial(lambda: f64, validation_accuracy: f64) -> Trial {
         Trial {
@@ -139,49 +194,91 @@ mod tests {
             train_accuracy: 1.0,
             validation_loss: 0.02,
             validation_accuracy,
+            accuracy_error: 0.001,
             temperature: 0.05,
             calibrated_loss: 0.0,
+            standard_error: 0.0,
+            folds: vec![],
             losses: vec![],
             validation_curve: vec![],
         }
     }
 
     fn search(path: Vec<Trial>, chosen: usize) -> Search {
-        Search { path, chosen, model: Model::zeros(2, 1), skipped: vec![] }
+        let counts = counts(1);
+        let split = Split { rows: vec![], turns: vec![], folds: 1, counts, unvalidated: vec![] };
+        let kept = KeptOut::of(&split, 0..1);
+        let logits = Array2::zeros((0, 2));
+        Search { path, chosen, model: Model::zeros(2, 1), skipped: vec![], kept, logits }
+    }
+
+    /// 100 images of five times as many tracks as are kept out.
+    fn counts(validation_tracks: usize) -> Counts {
+        Counts {
+            validation: 0.2,
+            folds: 1,
+            seed: 1,
+            tracks: 5 * validation_tracks,
+            images: 100,
+            train_tracks: 4 * validation_tracks,
+            validation_tracks,
+            train_images: 80,
+            validation_images: 20,
+        }
     }
 
     #[test]
     fn penalties_are_compared_with_those_that_were_tried() {
         let words = |lambdas: &[f64], chosen| {
-            penalty(&search(lambdas.iter().map(|&l| trial(l, 0.9)).collect(), chosen))
+            let path = lambdas.iter().map(|&l| trial(l, 0.9)).collect();
+            penalty(&search(path, chosen), Rule::Best)
         };
         assert_eq!(words(&[2.5e-3], 0), "The penalty 2.5e-3 was the only one tried.");
-        assert!(words(&[0.1, 0.01], 0).ends_with("an even stronger one may be better."));
+        assert!(words(&[0.1, 0.01], 0).ends_with("an even stronger one may do as well."));
         assert!(words(&[0.1, 0.01], 1).ends_with("an even weaker one may be better."));
         assert!(words(&[0.1, 0.01, 1e-3], 1).ends_with("are no better."));
+        let one_se = search(vec![trial(1.0, 0.9), trial(0.1, 0.9), trial(0.01, 0.9)], 1);
+        assert!(penalty(&one_se, Rule::OneSe).contains("1e-1 is the strongest of 3 within"));
     }
 
     #[test]
     fn without_mistakes_no_temperature_is_fitted() {
-        let flawless = search(vec![trial(0.1, 1.0)], 0);
+        let flawless = trial(0.1, 1.0);
         assert_eq!(flawless.calibration(), (1.0, 0.02));
         assert!(calibration(&flawless).contains("no temperature is fitted"));
-        let other = search(vec![trial(0.1, 0.99)], 0);
+        let other = trial(0.1, 0.99);
         assert_eq!(other.calibration(), (0.05, 0.0));
         assert!(calibration(&other).starts_with("Too cautious"));
     }
 
     #[test]
-    fn images_kept_out_are_of_tracks_only_where_there_are_some() {
-        let counts = |validation_tracks| Counts {
-            validation: 0.2,
-            seed: 1,
-            train_tracks: 8,
-            validation_tracks,
-            train_images: 80,
-            validation_images: 20,
-        };
+    fn only_sets_with_tracks_read_of_tracks() {
         assert_eq!(kept_out(&counts(2)), "20 images of 2 tracks kept out");
         assert_eq!(kept_out(&counts(20)), "20 images kept out");
+        let over = trial(0.1, 0.9);
+        assert!(fit(&over, &counts(2)).contains("More tracks a class help"));
+        let folder = fit(&over, &counts(20));
+        assert!(folder.starts_with("Overfitting") && !folder.contains("track"), "{folder}");
+        let unsure = Trial { accuracy_error: 0.02, ..over };
+        let folder = certainty(&unsure, &counts(20)).unwrap();
+        assert!(folder.contains("± 3.9 points") && !folder.contains("track"), "{folder}");
+        assert!(certainty(&unsure, &counts(2)).unwrap().contains("on the 2 that"));
+        assert_eq!(certainty(&trial(0.1, 0.9), &counts(2)), None);
+    }
+
+    #[test]
+    fn what_training_does_not_learn_is_underfitting() {
+        let under = Trial { train_accuracy: 0.8, ..trial(0.1, 0.79) };
+        assert!(fit(&under, &counts(2)).starts_with("Underfitting: 80.00 %"));
+        assert!(fit(&trial(0.1, 0.99), &counts(2)).starts_with("A good fit"));
+    }
+
+    #[test]
+    fn folds_are_told_with_mean_and_spread() {
+        let fold = |accuracy| Fold { images: 10, accuracy, calibrated_loss: 0.1 };
+        let trial = Trial { folds: vec![fold(0.9), fold(0.94)], ..trial(0.1, 0.92) };
+        let words = folds(&trial).unwrap();
+        assert!(words.starts_with("Over 2 folds the accuracy is 92.00 %"), "{words}");
+        assert!(words.contains("2.83 points: from 90.00 to 94.00 %"), "{words}");
     }
 }

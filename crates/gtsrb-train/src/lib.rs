@@ -2,26 +2,36 @@
 //!
 //! Reads `RUN/embeddings` (and for the classifier `RUN/backbone` and `RUN/images`), chooses
 //! the L2 penalty on tracks kept out of training, fits again on everything, and writes
-//! `RUN/model`: `head.safetensors`, `head.onnx`, `classifier.onnx` and `training.json`. The
-//! two ONNX files are run on stored images before they get their names.
+//! `RUN/model`: `head.safetensors`, `head.onnx`, `classifier.onnx`, `training.json`,
+//! `oof.parquet` and `partial.safetensors`. The two ONNX files are run on stored images before they get their names.
 
 #![expect(clippy::needless_pass_by_value, reason = "array views are references already")]
 
 mod args;
+mod balance;
+mod baselines;
+mod curve;
 mod data;
 mod diagnosis;
+mod division;
 mod export;
 mod record;
+mod report;
 mod search;
 mod split;
+mod study;
 mod summary;
 mod train;
+mod trial;
 mod verify;
+mod walk;
+mod warm;
 
 use std::collections::BTreeMap;
 
-use artifact::{Output, Work};
+use artifact::{Output, Predictions, Staged, Work};
 use embed::Runtime;
+use softmax::{predicted, probabilities};
 use stage::{Error, Outcome, Result};
 
 pub use args::Args;
@@ -29,13 +39,16 @@ use args::Settings;
 use data::Inputs;
 use export::Files;
 use record::Training;
-pub use summary::Summary;
-use train::train;
+pub use report::Report;
+use study::study;
+use summary::Summary;
+use train::{Trained, train};
 use verify::verify;
+use warm::{PARTIAL, Warm};
 
 const TOOL: &str = env!("CARGO_PKG_NAME");
 
-/// Runs the stage.
+/// Runs the stage, or one of its studies.
 ///
 /// # Errors
 /// [`Missing`](stage::Fault::Missing) where a stage before hasn't run,
@@ -43,35 +56,73 @@ const TOOL: &str = env!("CARGO_PKG_NAME");
 /// [`Data`](stage::Fault::Data) on embeddings that can't be trained on,
 /// [`Internal`](stage::Fault::Internal) if a written model doesn't agree with the trained one,
 /// [`Busy`](stage::Fault::Busy) if another process writes the model.
-pub fn run(args: &Args) -> Result<Outcome<Summary>> {
+pub fn run(args: &Args) -> Result<Outcome<Report>> {
+    match &args.command {
+        Some(command) => study(args, command),
+        None => fit(args),
+    }
+}
+
+fn fit(args: &Args) -> Result<Outcome<Report>> {
     let settings = Settings::of(args)?;
     let inputs = Inputs::open(&args.common.run_dir()?)?;
-    let work = work_of(&inputs, &settings)?;
+    let warm = settings.warm_start.as_ref().map(|run| Warm::read(run, &inputs)).transpose()?;
+    let mut work = work_of(&inputs, &settings)?;
+    work.inputs.extend(warm.as_ref().map(|warm| ("warm_start".to_owned(), warm.content)));
     if args.common.dry_run {
         return plan(&inputs, &settings);
     }
     let output = Output::open(&inputs.run.join("model"))?;
     if let Some(manifest) = output.current(&work)? {
-        return Ok(Outcome::Current(Summary::of(&manifest)?));
+        return Ok(Outcome::Current(Report::Trained(Summary::of(&manifest)?)));
     }
     // Needed only at the end, but training takes a while.
     Runtime::load()?;
     let backbone = inputs.backbone()?;
 
-    let trained = args.common.in_threads(|| train(&inputs, &settings))?;
+    let trained = args.common.in_threads(|| train(&inputs, &settings, warm.as_ref()))?;
     let files = Files::new(&inputs, &backbone, &trained.head)?;
     verify(&inputs, &files, &trained.head, &trained.probe)?;
-    let training = Training::new(&inputs, &trained);
+    let training = Training::new(&inputs, &trained, settings.rule);
     training.warn();
-    let staged = vec![
+    let staged = stage_files(&output, &files, &training, &trained)?;
+    let facts = Summary::new(&trained).to_facts()?;
+    let manifest = output.commit(work, staged, BTreeMap::new(), facts)?;
+    Ok(Outcome::Done(Report::Trained(Summary::of(&manifest)?)))
+}
+
+fn stage_files(
+    output: &Output,
+    files: &Files,
+    training: &Training,
+    trained: &Trained,
+) -> Result<Vec<Staged>> {
+    Ok(vec![
         output.write("head.safetensors", &files.safetensors)?,
         output.write("head.onnx", &files.head)?,
         output.write("classifier.onnx", &files.classifier)?,
         output.write("training.json", &training.to_bytes()?)?,
-    ];
-    let facts = Summary::new(&trained).to_facts()?;
-    let manifest = output.commit(work, staged, BTreeMap::new(), facts)?;
-    Ok(Outcome::Done(Summary::of(&manifest)?))
+        kept_out(output, trained)?,
+        output.write(PARTIAL, &trained.partial.to_bytes()?)?,
+    ])
+}
+
+/// `oof.parquet`: what the fits that hadn't seen a picture say of it.
+fn kept_out(output: &Output, trained: &Trained) -> Result<Staged> {
+    let (search, rows) = (&trained.search, &trained.split.rows);
+    let temperature = search.trial().calibration().0 as f32;
+    let probabilities = probabilities(search.logits.clone(), temperature);
+    let paths: Vec<&str> = search.kept.rows.iter().map(|&row| rows[row].path.as_str()).collect();
+    let mut file = output.create("oof.parquet")?;
+    Predictions {
+        paths: &paths,
+        labels: &search.kept.labels,
+        predicted: &predicted(probabilities.view()),
+        probabilities: &probabilities,
+        folds: Some(&search.kept.turns),
+    }
+    .write(&mut file)?;
+    file.finish(Some(paths.len() as u64))
 }
 
 /// What decides the model's bytes. The images are among the embeddings' own inputs.
@@ -88,12 +139,12 @@ fn work_of(inputs: &Inputs, settings: &Settings) -> Result<Work> {
     })
 }
 
-fn plan(inputs: &Inputs, settings: &Settings) -> Result<Outcome<Summary>> {
+fn plan(inputs: &Inputs, settings: &Settings) -> Result<Outcome<Report>> {
     Ok(Outcome::Planned(format!(
-        "would train on {} embeddings of {} numbers, {} classes, with penalties of {:?}",
+        "would train on {} embeddings of {} numbers, {} classes, with penalties of {}",
         inputs.rows()?.len(),
         inputs.embedded.dims()?,
         inputs.classes.len(),
-        settings.lambdas
+        settings.lambdas.as_ref().map_or("1e-1 and down".to_owned(), |l| format!("{l:?}")),
     )))
 }

@@ -5,11 +5,13 @@ use softmax::Stop;
 use stage::{Error, Result};
 use tracing::warn;
 
+use crate::args::Rule;
 use crate::data::Inputs;
 use crate::diagnosis::diagnose;
-use crate::search::Trial;
-use crate::split::Counts;
+use crate::split::{Counts, Split};
 use crate::train::Trained;
+use crate::trial::Trial;
+use crate::warm::Change;
 
 /// The file. It holds no times, so that equal work gives equal bytes.
 #[derive(Serialize)]
@@ -23,6 +25,9 @@ pub struct Training<'a> {
     temperature: f64,
     /// What training looks like, in words with the numbers they rest on.
     diagnosis: Vec<String>,
+    /// What changed since the model that fits started from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warm_start: Option<&'a Change>,
     /// Tracks and images on both sides.
     split: &'a Counts,
     /// Images of each class.
@@ -40,8 +45,21 @@ pub struct Training<'a> {
 #[derive(Serialize)]
 struct Class<'a> {
     name: &'a str,
+    /// In the training part of the first turn.
     train: usize,
+    /// Kept out in any turn.
     validation: usize,
+}
+
+fn classes<'a>(names: &'a [String], split: &Split) -> Vec<Class<'a>> {
+    let mut classes: Vec<Class<'a>> =
+        names.iter().map(|name| Class { name, train: 0, validation: 0 }).collect();
+    for (row, turn) in split.rows.iter().zip(&split.turns) {
+        let class = &mut classes[row.label as usize];
+        class.train += usize::from(*turn != Some(0));
+        class.validation += usize::from(turn.is_some());
+    }
+    classes
 }
 
 #[derive(Serialize)]
@@ -55,22 +73,29 @@ struct Refit {
     train_accuracy: f64,
 }
 
-const CHOICE: &str = "lowest log-loss on the validation part after temperature scaling";
+/// How a penalty was chosen, in words.
+fn choice(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Best => "lowest log-loss on the validation part after temperature scaling",
+        Rule::OneSe => {
+            "the strongest whose log-loss on the validation part after temperature scaling is \
+             within one standard error, over tracks, of the lowest"
+        }
+    }
+}
 
 impl<'a> Training<'a> {
     /// The record of `trained`.
-    pub fn new(inputs: &'a Inputs, trained: &'a Trained) -> Self {
-        let (best, refit) = (trained.search.best(), &trained.refit);
-        let classes = inputs.classes.iter().zip(&trained.per_class);
+    pub fn new(inputs: &'a Inputs, trained: &'a Trained, rule: Rule) -> Self {
+        let (chosen, refit) = (trained.search.trial(), &trained.refit);
         Self {
-            lambda: best.lambda,
-            choice: CHOICE,
-            temperature: trained.search.calibration().0,
-            diagnosis: diagnose(trained, &inputs.classes),
-            split: &trained.counts,
-            classes: classes
-                .map(|(name, &(train, validation))| Class { name, train, validation })
-                .collect(),
+            lambda: chosen.lambda,
+            choice: choice(rule),
+            temperature: chosen.calibration().0,
+            diagnosis: diagnose(trained, rule, &inputs.classes),
+            warm_start: trained.change.as_ref(),
+            split: &trained.split.counts,
+            classes: classes(&inputs.classes, &trained.split),
             path: &trained.search.path,
             skipped: &trained.search.skipped,
             refit: Refit {

@@ -1,186 +1,177 @@
-//! The path of penalties: each is fitted on the training part and judged on the other.
+//! Which penalty is chosen, by what was kept out of training.
 
-use serde::Serialize;
-use softmax::{Fit, Model, Options, Samples, Score, Step, Stop, fit, fit_temperature, score};
-use stage::{Progress, Result, check_interrupt};
-use tracing::info;
+use ndarray::Array2;
+use softmax::{Model, Options};
+use stage::{Progress, Result};
 
-/// Penalties in a row that may be no better than the best before the path ends.
+use crate::args::{Rule, Settings};
+use crate::division::Division;
+use crate::split::Split;
+use crate::trial::{KeptOut, Trial, pooled};
+use crate::walk::Attempt;
+use crate::warm::Warm;
+
+/// Penalties tried by default, strongest first.
+const PENALTIES: [f64; 6] = [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6];
+
+/// Stronger ones, tried by default in tens as long as the strongest is chosen: few pictures
+/// need them.
+const STRONGEST: f64 = 1e2;
+
+/// Penalties in a row that may be no better than the best before a path ends.
 const PATIENCE: usize = 2;
 
-/// Iterations between two looks at the validation part.
-const LOOK: usize = 5;
-
-/// One penalty tried.
-#[derive(Serialize, Clone, Debug)]
-pub struct Trial {
-    /// The penalty.
-    pub lambda: f64,
-    /// Iterations made.
-    pub iterations: usize,
-    /// Evaluations of objective and gradient.
-    pub evaluations: usize,
-    /// Why the fit ended.
-    pub stop: Stop,
-    /// Norm of the last gradient, as a share of that at zero weights.
-    pub gradient_norm: f64,
-    /// Objective at the end, penalty included.
-    pub objective: f64,
-    /// Log-loss on the training part, without the penalty.
-    pub train_loss: f64,
-    /// Accuracy on the training part.
-    pub train_accuracy: f64,
-    /// Log-loss on the validation part.
-    pub validation_loss: f64,
-    /// Accuracy on the validation part.
-    pub validation_accuracy: f64,
-    /// The temperature that fits the validation part best, down to 0.05.
-    pub temperature: f64,
-    /// Log-loss on the validation part with that temperature: what penalties are chosen by.
-    pub calibrated_loss: f64,
-    /// Objective at the start and after each iteration.
-    pub losses: Vec<f64>,
-    /// Validation part during the fit.
-    pub validation_curve: Vec<Look>,
-}
-
-/// The validation part during a fit.
-#[derive(Serialize, Clone, Copy, Debug)]
-pub struct Look {
-    /// Iterations made.
-    pub iteration: usize,
-    /// Log-loss.
-    pub loss: f64,
-    /// Accuracy.
-    pub accuracy: f64,
-}
-
-impl Trial {
-    /// Whether every picture of the validation part is right.
-    pub fn is_flawless(&self) -> bool {
-        self.validation_accuracy >= 1.0
-    }
-}
-
-/// The path and its best end.
+/// The path of penalties and its choice.
 pub struct Search {
     /// The penalties tried, strongest first.
     pub path: Vec<Trial>,
     /// Index of the chosen one.
     pub chosen: usize,
-    /// Its model, of standardised embeddings.
+    /// Its model in the last turn, of standardised embeddings.
     pub model: Model,
     /// Weaker penalties that were not tried because stronger ones were better.
     pub skipped: Vec<f64>,
+    /// What was kept out.
+    pub kept: KeptOut,
+    /// Its logits by the chosen penalty, `[images, classes]`.
+    pub logits: Array2<f32>,
 }
 
 impl Search {
     /// The chosen trial.
-    pub fn best(&self) -> &Trial {
+    pub fn trial(&self) -> &Trial {
         &self.path[self.chosen]
     }
-
-    /// The temperature to divide logits by, and the validation log-loss that it gives. Only
-    /// mistakes show how much confidence is too much: without one, the smaller the temperature
-    /// the better it fits, up to probabilities of 0 and 1, so that logits stay as they are.
-    pub fn calibration(&self) -> (f64, f64) {
-        let best = self.best();
-        if best.is_flawless() {
-            (1.0, best.validation_loss)
-        } else {
-            (best.temperature, best.calibrated_loss)
-        }
-    }
 }
 
-/// Fits `lambdas`, sorted from strong to weak, each from the last one's weights. The one with
-/// the lowest validation log-loss after temperature scaling is chosen: log-loss uses the
-/// probability of every picture, where accuracy jumps by a whole track, and a temperature is
-/// exported anyway, so that mere overconfidence doesn't count.
-pub fn search(
-    train: &Samples<'_>,
-    validation: &Samples<'_>,
-    lambdas: &[f64],
-    options: &Options,
-) -> Result<Search> {
-    let start = Model::zeros(train.classes(), train.features());
-    let progress = Progress::new("penalties", lambdas.len() as u64);
-    let mut search = Search { path: Vec::new(), chosen: 0, model: start.clone(), skipped: vec![] };
-    let mut last = start;
-    for (index, &lambda) in lambdas.iter().enumerate() {
-        let mut curve = Vec::new();
-        let fit = fit_or_stop(train, lambda, &last, options, |step| {
-            if step.iteration % LOOK == 0 {
-                let Score { loss, top1 } = step.model().score(validation);
-                curve.push(Look { iteration: step.iteration, loss, accuracy: top1 });
+/// The attempts of each turn, with the same penalties in the same order.
+pub struct Turns<'a> {
+    settings: &'a Settings,
+    split: &'a Split,
+    options: Options,
+    warm: Option<&'a Warm>,
+    attempts: Vec<Vec<Attempt>>,
+    skipped: Vec<f64>,
+}
+
+impl<'a> Turns<'a> {
+    /// None yet; the first fit starts from `warm`.
+    pub fn new(settings: &'a Settings, split: &'a Split, warm: Option<&'a Warm>) -> Self {
+        let options = settings.options();
+        Self { settings, split, options, warm, attempts: vec![], skipped: vec![] }
+    }
+
+    /// Tries penalties on the next turn's `division`. The first turn decides which.
+    pub fn add(&mut self, division: &Division, start: &Model) -> Result<()> {
+        let attempts = match self.attempts.first() {
+            None => self.explore(division, start)?,
+            Some(first) => {
+                let lambdas: Vec<f64> = first.iter().map(|attempt| attempt.fit.lambda).collect();
+                self.retrace(division, &lambdas, start)?
             }
-        })?;
-        progress.inc(1);
-        let trial = judge(&fit, train, validation, curve);
-        report(&trial);
-        if index == 0 || trial.calibrated_loss < search.best().calibrated_loss {
-            search.chosen = index;
-            search.model = fit.model.clone();
-        }
-        search.path.push(trial);
-        if index - search.chosen == PATIENCE {
-            search.skipped = lambdas[index + 1..].to_vec();
-            break;
-        }
-        last = fit.model;
+        };
+        self.attempts.push(attempts);
+        Ok(())
     }
-    Ok(search)
-}
 
-/// A fit that SIGINT and SIGTERM end.
-pub fn fit_or_stop(
-    samples: &Samples<'_>,
-    lambda: f64,
-    start: &Model,
-    options: &Options,
-    mut observe: impl FnMut(&Step<'_>),
-) -> Result<Fit> {
-    let fit = fit(samples, lambda, start, options, |step| {
-        observe(step);
-        check_interrupt().is_ok()
-    });
-    check_interrupt()?;
-    Ok(fit)
-}
+    /// Goes from strong to weak, each fit from where the last ones point, until two penalties in
+    /// a row are no better than the best; then, by default, on to stronger ones.
+    fn explore(&mut self, division: &Division, start: &Model) -> Result<Vec<Attempt>> {
+        let lambdas = self.lambdas();
+        let progress = Progress::new("penalties", lambdas.len() as u64);
+        let kept = KeptOut::of(self.split, 0..1);
+        let (mut attempts, mut path): (Vec<Attempt>, Vec<Trial>) = (vec![], vec![]);
+        for (index, &lambda) in lambdas.iter().enumerate() {
+            let start = ahead(&attempts, lambda, start);
+            let attempt = Attempt::new(division, lambda, &start, &self.options)?;
+            progress.inc(1);
+            path.push(Trial::new(&[&attempt], &kept)?);
+            attempts.push(attempt);
+            if index - choose(&path, Rule::Best) == PATIENCE {
+                self.skipped = lambdas[index + 1..].to_vec();
+                break;
+            }
+        }
+        while self.settings.lambdas.is_none() && choose(&path, self.settings.rule) == 0 {
+            let lambda = 10.0 * path[0].lambda;
+            if lambda > STRONGEST {
+                break;
+            }
+            let start = &attempts[0].fit.model;
+            let attempt = Attempt::new(division, lambda, start, &self.options)?;
+            path.insert(0, Trial::new(&[&attempt], &kept)?);
+            attempts.insert(0, attempt);
+        }
+        Ok(attempts)
+    }
 
-fn judge(fit: &Fit, train: &Samples<'_>, validation: &Samples<'_>, curve: Vec<Look>) -> Trial {
-    let on_train = fit.model.score(train);
-    let mut logits = fit.model.logits(validation.x());
-    let on_validation = score(logits.view(), validation.labels());
-    let temperature = fit_temperature(logits.view(), validation.labels());
-    logits /= temperature as f32;
-    Trial {
-        lambda: fit.lambda,
-        iterations: fit.iterations,
-        evaluations: fit.evaluations,
-        stop: fit.stop,
-        gradient_norm: fit.gradient_norm,
-        objective: fit.objective,
-        train_loss: on_train.loss,
-        train_accuracy: on_train.top1,
-        validation_loss: on_validation.loss,
-        validation_accuracy: on_validation.top1,
-        temperature,
-        calibrated_loss: score(logits.view(), validation.labels()).loss,
-        losses: fit.curve.clone(),
-        validation_curve: curve,
+    /// Those given, or the default ones; after a warm start from its own on.
+    fn lambdas(&self) -> Vec<f64> {
+        let first = self.warm.map_or(f64::INFINITY, |warm| warm.lambda);
+        self.settings.lambdas.clone().unwrap_or_else(|| {
+            let weaker = PENALTIES.into_iter().filter(|lambda| *lambda < first);
+            self.warm.map(|warm| warm.lambda).into_iter().chain(weaker).collect()
+        })
+    }
+
+    fn retrace(&self, division: &Division, lambdas: &[f64], start: &Model) -> Result<Vec<Attempt>> {
+        let progress = Progress::new("penalties", lambdas.len() as u64);
+        let mut attempts = Vec::new();
+        for &lambda in lambdas {
+            let start = ahead(&attempts, lambda, start);
+            attempts.push(Attempt::new(division, lambda, &start, &self.options)?);
+            progress.inc(1);
+        }
+        Ok(attempts)
+    }
+
+    /// Chooses, by everything that was kept out in any turn.
+    pub fn choose(self) -> Result<Search> {
+        let kept = KeptOut::of(self.split, 0..self.attempts.len());
+        let of_penalty = |index: usize| -> Vec<&Attempt> {
+            self.attempts.iter().map(|attempts| &attempts[index]).collect()
+        };
+        let path = (0..self.attempts[0].len())
+            .map(|index| Trial::new(&of_penalty(index), &kept))
+            .collect::<Result<Vec<_>>>()?;
+        let chosen = choose(&path, self.settings.rule);
+        let attempts = of_penalty(chosen);
+        Ok(Search {
+            model: attempts[attempts.len() - 1].fit.model.clone(),
+            logits: pooled(&attempts)?,
+            path,
+            chosen,
+            skipped: self.skipped,
+            kept,
+        })
     }
 }
 
-fn report(trial: &Trial) {
-    info!(
-        "lambda {:e}: {} iterations, validation {:.2} % (log-loss {:.4}, calibrated {:.4}), \
-         training {:.2} %",
-        trial.lambda,
-        trial.iterations,
-        100.0 * trial.validation_accuracy,
-        trial.validation_loss,
-        trial.calibrated_loss,
-        100.0 * trial.train_accuracy,
-    );
+/// Where the next fit of a path begins: ahead of the last two, or at the last one, or at `start`.
+fn ahead(attempts: &[Attempt], lambda: f64, start: &Model) -> Model {
+    match attempts {
+        [.., before, last] => last.fit.extrapolate(&before.fit, lambda),
+        [last] => last.fit.model.clone(),
+        [] => start.clone(),
+    }
+}
+
+/// Index of the penalty that `rule` chooses from `path`, which is sorted from strong to weak.
+/// It looks at the log-loss after temperature scaling: log-loss uses the probability of every
+/// picture, where accuracy jumps by a whole track, and a temperature is exported anyway, so
+/// that mere overconfidence doesn't count. Of equal ones the strongest counts.
+fn choose(path: &[Trial], rule: Rule) -> usize {
+    let mut best = 0;
+    for (index, trial) in path.iter().enumerate() {
+        if trial.calibrated_loss < path[best].calibrated_loss {
+            best = index;
+        }
+    }
+    match rule {
+        Rule::Best => best,
+        Rule::OneSe => {
+            let limit = path[best].calibrated_loss + path[best].standard_error;
+            path.iter().position(|trial| trial.calibrated_loss <= limit).unwrap_or(best)
+        }
+    }
 }

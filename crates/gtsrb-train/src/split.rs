@@ -1,109 +1,162 @@
 //! Which images are kept out of training to choose the penalty.
 //!
 //! Frames of one track show the same physical sign and are near-copies, so a track is never
-//! divided. Each class gives its share of tracks. Which ones is decided by a hash of seed,
-//! class and track, not by their order: a track that is added later doesn't move the others.
+//! divided. Each class gives its share of tracks: once (a single split), or all of them in
+//! turns (cross-validation). Which ones is decided by a hash of seed, class and track, not by
+//! their order: a track that is added later doesn't reshuffle the others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use artifact::Hash;
 use artifact::embeddings::Row;
 use serde::Serialize;
 use stage::{Error, Result};
 
-/// Rows with those of the training part first.
+use crate::args::Settings;
+
+/// All training images and when each is kept out.
 pub struct Split {
-    /// All rows: training part, then validation part, each in the order of the images.
+    /// The images in their order.
     pub rows: Vec<Row>,
-    /// Rows of the training part.
-    pub train: usize,
-    /// The numbers of both parts.
+    /// For each image the turn in which it is kept out; `None` if it never is.
+    pub turns: Vec<Option<usize>>,
+    /// Number of turns: 1, or the folds of cross-validation.
+    pub folds: usize,
+    /// The numbers.
     pub counts: Counts,
-    /// Classes that are not in the validation part, although they have images.
+    /// Classes of which nothing is ever kept out, although they have images.
     pub unvalidated: Vec<usize>,
 }
 
 /// How much is on each side.
 #[derive(Serialize, Clone, Debug, PartialEq)]
 pub struct Counts {
-    /// Share of each class's tracks asked for.
+    /// Share of each class's tracks that is kept out at a time.
     pub validation: f64,
+    /// Times that tracks are kept out: 1 is a single split.
+    pub folds: usize,
     /// The seed.
     pub seed: u64,
-    /// Tracks of the training part; an image without a track is one of its own.
+    /// All tracks; an image without a track is one of its own.
+    pub tracks: usize,
+    /// All images.
+    pub images: usize,
+    /// Tracks of the first turn's training part.
     pub train_tracks: usize,
-    /// Tracks of the validation part.
+    /// Tracks that are kept out, each once.
     pub validation_tracks: usize,
-    /// Images of the training part.
+    /// Images of the first turn's training part.
     pub train_images: usize,
-    /// Images of the validation part.
+    /// Images that are kept out, each once.
     pub validation_images: usize,
 }
 
+/// Label and name of a track.
+pub type Track = (i64, String);
+
+/// The images of one turn, those of its training part first.
+pub struct Part {
+    /// Indices into [`Split::rows`].
+    pub order: Vec<usize>,
+    /// How many of them are trained on.
+    pub train: usize,
+}
+
 impl Split {
-    /// Splits `rows`, whose labels are below `classes`.
+    /// Splits `rows`, whose labels are below `classes`. Tracks in `learned` are never kept out.
     ///
     /// # Errors
     /// [`Data`](stage::Fault::Data) if no class has two tracks.
-    pub fn new(rows: Vec<Row>, classes: usize, validation: f64, seed: u64) -> Result<Self> {
-        let tracks: BTreeSet<Track<'_>> = rows.iter().map(track_of).collect();
-        let (kept_out, unvalidated) = keep_out(&tracks, classes, validation, seed);
-        if kept_out.is_empty() {
+    pub fn new(
+        rows: Vec<Row>,
+        classes: usize,
+        settings: &Settings,
+        learned: &BTreeSet<Track>,
+    ) -> Result<Self> {
+        let ranked = ranked(&rows, classes, settings.seed);
+        let out = match settings.folds {
+            None => keep_out(&ranked, settings.validation, learned),
+            Some(folds) => deal(&ranked, folds),
+        };
+        if out.is_empty() {
             return Err(Error::data(
                 "no class has two tracks (or two pictures without a track), so none can be kept \
-                 out to choose the penalty: add pictures of other signs of a class",
+                 out to choose the penalty: add pictures of other objects of a class",
             ));
         }
-        let (all, validation_tracks) = (tracks.len(), kept_out.len());
-        let out: Vec<bool> = rows.iter().map(|row| kept_out.contains(&track_of(row))).collect();
-        let train = out.iter().filter(|&&out| !out).count();
+        let folds = settings.folds.unwrap_or(1);
+        if out.len() < folds {
+            return Err(Error::data(format!(
+                "there are {} tracks to keep out, too few for folds = {folds}",
+                out.len()
+            )));
+        }
+        let turns: Vec<_> = rows.iter().map(|row| out.get(&track_of(row)).copied()).collect();
+        let tracks: usize = ranked.iter().map(Vec::len).sum();
+        let first = |turn: &&usize| **turn == 0;
         let counts = Counts {
-            validation,
-            seed,
-            train_tracks: all - validation_tracks,
-            validation_tracks,
-            train_images: train,
-            validation_images: rows.len() - train,
+            validation: settings.folds.map_or(settings.validation, |k| (k as f64).recip()),
+            folds,
+            seed: settings.seed,
+            tracks,
+            images: rows.len(),
+            train_tracks: tracks - out.values().filter(first).count(),
+            validation_tracks: out.len(),
+            train_images: rows.len() - turns.iter().flatten().filter(first).count(),
+            validation_images: turns.iter().flatten().count(),
         };
-        let mut rows: Vec<(bool, Row)> = out.into_iter().zip(rows).collect();
-        rows.sort_by_key(|(out, _)| *out);
-        let rows = rows.into_iter().map(|(_, row)| row).collect();
-        Ok(Self { rows, train, counts, unvalidated })
+        let validated: BTreeSet<i64> = out.keys().map(|track| track.0).collect();
+        let unvalidated = (0..classes)
+            .filter(|&class| !ranked[class].is_empty() && !validated.contains(&(class as i64)))
+            .collect();
+        Ok(Self { rows, turns, folds, counts, unvalidated })
+    }
+
+    /// The images of turn `turn`.
+    pub fn part(&self, turn: usize) -> Part {
+        let mut order: Vec<usize> = (0..self.rows.len()).collect();
+        order.sort_by_key(|&index| self.turns[index] == Some(turn));
+        let train = self.turns.iter().filter(|&&other| other != Some(turn)).count();
+        Part { order, train }
     }
 }
-
-/// Label and name of a track.
-type Track<'a> = (i64, &'a str);
 
 /// The track, or the picture where it has none.
-fn track_of(row: &Row) -> Track<'_> {
-    (row.label, row.track.as_deref().unwrap_or(&row.path))
+pub fn track_of(row: &Row) -> Track {
+    (row.label, row.track.as_ref().unwrap_or(&row.path).clone())
 }
 
-/// The tracks of the validation part, and the classes of which none could be spared.
-fn keep_out<'a>(
-    tracks: &BTreeSet<Track<'a>>,
-    classes: usize,
-    validation: f64,
-    seed: u64,
-) -> (BTreeSet<Track<'a>>, Vec<usize>) {
-    let mut of_class = vec![Vec::new(); classes];
-    for &(label, track) in tracks {
+/// The tracks of each class in the order that `seed` gives them.
+pub fn ranked(rows: &[Row], classes: usize, seed: u64) -> Vec<Vec<Track>> {
+    let mut of_class = vec![BTreeMap::new(); classes];
+    for (label, track) in rows.iter().map(track_of) {
         let rank = Hash::of(format!("{seed}/{label}/{track}").as_bytes());
-        of_class[label as usize].push((rank, (label, track)));
+        of_class[label as usize].insert((rank, track.clone()), (label, track));
     }
-    let (mut kept_out, mut unvalidated) = (BTreeSet::new(), Vec::new());
-    for (label, tracks) in of_class.iter_mut().enumerate() {
-        tracks.sort_unstable();
+    of_class.into_iter().map(|tracks| tracks.into_values().collect()).collect()
+}
+
+/// The first `validation` of each class's tracks that aren't in `learned`, at least one on each
+/// side; a single track is needed for training.
+fn keep_out(
+    ranked: &[Vec<Track>],
+    validation: f64,
+    learned: &BTreeSet<Track>,
+) -> BTreeMap<Track, usize> {
+    let of_class = |tracks: &Vec<Track>| -> Vec<Track> {
         let share = (tracks.len() as f64 * validation).round() as usize;
-        // At least one on each side; a single track is needed for training.
         let count = share.max(1).min(tracks.len().saturating_sub(1));
-        kept_out.extend(tracks.iter().take(count).map(|&(_, track)| track));
-        if tracks.len() == 1 {
-            unvalidated.push(label);
-        }
-    }
-    (kept_out, unvalidated)
+        let free = tracks.iter().filter(|track| !learned.contains(track));
+        free.take(count).cloned().collect()
+    };
+    ranked.iter().flat_map(of_class).map(|track| (track, 0)).collect()
+}
+
+/// Every track of classes with two or more, dealt to `folds` turns like cards, so that all
+/// turns have equally many and each class is spread evenly.
+fn deal(ranked: &[Vec<Track>], folds: usize) -> BTreeMap<Track, usize> {
+    let dealt = ranked.iter().filter(|tracks| tracks.len() > 1).flatten();
+    dealt.enumerate().map(|(card, track)| (track.clone(), card % folds)).collect()
 }
 
 #[cfg(test)]
@@ -126,26 +179,69 @@ mod tests {
             .collect()
     }
 
+    fn split(rows: Vec<Row>, classes: usize, seed: u64) -> Split {
+        Split::new(rows, classes, &Settings { seed, ..Settings::default() }, &BTreeSet::new())
+            .unwrap()
+    }
+
+    fn folded(rows: Vec<Row>, folds: usize) -> Split {
+        Split::new(
+            rows,
+            4,
+            &Settings { folds: Some(folds), ..Settings::default() },
+            &BTreeSet::new(),
+        )
+        .unwrap()
+    }
+
+    /// Training part and validation part of a turn.
+    fn sides(split: &Split, turn: usize) -> (Vec<&Row>, Vec<&Row>) {
+        let part = split.part(turn);
+        let mut rows: Vec<&Row> = part.order.iter().map(|&index| &split.rows[index]).collect();
+        let validation = rows.split_off(part.train);
+        (rows, validation)
+    }
+
+    fn tracks<'a>(rows: impl IntoIterator<Item = &'a Row>) -> BTreeSet<Track> {
+        rows.into_iter().map(track_of).collect()
+    }
+
     #[test]
     fn tracks_stay_whole_and_each_class_gives_its_share() {
-        let split = Split::new(tracked(10), 4, 0.2, 1).unwrap();
-        let (train, validation) = split.rows.split_at(split.train);
+        let split = split(tracked(10), 4, 1);
+        let (train, validation) = sides(&split, 0);
         for label in 0..4 {
             assert_eq!(validation.iter().filter(|row| row.label == label).count(), 6);
         }
-        let places = |rows: &[Row]| -> BTreeSet<_> {
-            rows.iter().map(|row| (row.label, row.track.clone())).collect()
-        };
-        assert!(places(train).is_disjoint(&places(validation)));
+        assert!(tracks(train).is_disjoint(&tracks(validation)));
         assert_eq!((split.counts.train_tracks, split.counts.validation_tracks), (32, 8));
         assert_eq!((split.counts.train_images, split.counts.validation_images), (96, 24));
     }
 
     #[test]
+    fn each_track_is_kept_out_in_one_fold() {
+        let split = folded(tracked(7), 3);
+        let mut seen = BTreeSet::new();
+        for turn in 0..3 {
+            let (train, validation) = sides(&split, turn);
+            let (train, validation) = (tracks(train), tracks(validation));
+            assert!(train.is_disjoint(&validation));
+            assert_eq!(train.len() + validation.len(), 28);
+            for label in 0..4 {
+                assert!(validation.iter().filter(|track| track.0 == label).count() >= 2);
+            }
+            assert!(seen.is_disjoint(&validation));
+            seen.extend(validation);
+        }
+        assert_eq!(seen.len(), 28);
+        assert_eq!((split.counts.validation_images, split.counts.images), (84, 84));
+    }
+
+    #[test]
     fn the_seed_decides_and_more_tracks_do_not_reshuffle() {
         let validation = |rows, seed| -> Vec<String> {
-            let split = Split::new(rows, 4, 0.2, seed).unwrap();
-            split.rows[split.train..].iter().map(|row| row.path.clone()).collect()
+            let split = split(rows, 4, seed);
+            sides(&split, 0).1.into_iter().map(|row| row.path.clone()).collect()
         };
         let first = validation(tracked(10), 1);
         assert_eq!(first, validation(tracked(10), 1));
@@ -158,21 +254,35 @@ mod tests {
     fn a_single_track_stays_in_training() {
         let mut rows = tracked(3);
         rows.retain(|row| row.label != 2 || row.track.as_deref() == Some("00000"));
-        let split = Split::new(rows, 5, 0.2, 1).unwrap();
-        assert_eq!(split.unvalidated, [2]);
-        assert!(split.rows[split.train..].iter().all(|row| row.label != 2));
+        for split in [split(rows.clone(), 5, 1), folded(rows, 2)] {
+            assert_eq!(split.unvalidated, [2]);
+            assert!(sides(&split, 0).1.iter().all(|row| row.label != 2));
+        }
+    }
+
+    #[test]
+    fn what_a_warm_start_has_learned_is_not_kept_out() {
+        let cold = split(tracked(10), 4, 1);
+        let learned: BTreeSet<Track> =
+            tracks(sides(&cold, 0).1).into_iter().filter(|track| track.0 != 3).collect();
+        let warm = Split::new(tracked(10), 4, &Settings::default(), &learned).unwrap();
+        let out = tracks(sides(&warm, 0).1);
+        assert_eq!(out.len(), 8);
+        assert!(out.is_disjoint(&learned));
     }
 
     #[test]
     fn images_without_tracks_are_split_one_by_one() {
         let rows = (0..20).map(|frame| row(i64::from(frame % 2), None, frame)).collect();
-        let split = Split::new(rows, 2, 0.3, 1).unwrap();
+        let settings = Settings { validation: 0.3, ..Settings::default() };
+        let split = Split::new(rows, 2, &settings, &BTreeSet::new()).unwrap();
         assert_eq!(split.counts.validation_images, 6);
     }
 
     #[test]
     fn nothing_to_keep_out_is_an_error() {
-        let error = Split::new(tracked(1), 4, 0.2, 1).err().unwrap();
+        let error =
+            Split::new(tracked(1), 4, &Settings::default(), &BTreeSet::new()).err().unwrap();
         assert_eq!(error.fault(), stage::Fault::Data);
     }
 }

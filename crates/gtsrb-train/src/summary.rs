@@ -29,22 +29,25 @@ pub struct Summary {
     pub validation_images: usize,
     /// Number of classes.
     pub classes: usize,
+    /// Iterations of all fits.
+    pub iterations: usize,
 }
 
 impl Summary {
     /// The summary of a training.
     pub(crate) fn new(trained: &Trained) -> Self {
-        let best = trained.search.best();
-        let (temperature, validation_loss) = trained.search.calibration();
+        let (chosen, counts) = (trained.search.trial(), &trained.split.counts);
+        let (temperature, validation_loss) = chosen.calibration();
         Self {
-            lambda: best.lambda,
-            validation_accuracy: best.validation_accuracy,
+            lambda: chosen.lambda,
+            validation_accuracy: chosen.validation_accuracy,
             validation_loss,
             temperature,
             train_accuracy: trained.refit_score.top1,
-            images: trained.counts.train_images + trained.counts.validation_images,
-            validation_images: trained.counts.validation_images,
+            images: counts.images,
+            validation_images: counts.validation_images,
             classes: trained.head.classes.len(),
+            iterations: trained.iterations(),
         }
     }
 

@@ -4,15 +4,19 @@ use std::time::Instant;
 
 use artifact::embeddings::Row;
 use artifact::head::Head;
-use ndarray::{Array2, Axis};
-use softmax::{Fit, Samples, Score, Standardization};
-use stage::Result;
+use ndarray::{Array2, ArrayView2, Axis};
+use softmax::{Fit, Model, Score};
+use stage::{Error, Result};
 use tracing::info;
 
 use crate::args::Settings;
-use crate::data::{Inputs, describe, labels};
-use crate::search::{Search, fit_or_stop, search};
-use crate::split::{Counts, Split};
+use crate::data::Inputs;
+use crate::division::Division;
+use crate::search::{Search, Turns};
+use crate::split::Split;
+use crate::trial::Trial;
+use crate::walk::fit_or_stop;
+use crate::warm::{Change, Warm};
 
 /// Images that written models are tried on.
 const PROBES: usize = 64;
@@ -28,11 +32,11 @@ pub struct Trained {
     /// Its score on what it was fitted to.
     pub refit_score: Score,
     /// What was trained on and what was kept out.
-    pub counts: Counts,
-    /// Training and validation images of each class.
-    pub per_class: Vec<(usize, usize)>,
-    /// Classes with images but none kept out.
-    pub unvalidated: Vec<usize>,
+    pub split: Split,
+    /// The chosen fit before it learned what was kept out last.
+    pub partial: Head,
+    /// What changed since the model that fits started from.
+    pub change: Option<Change>,
     /// Some embeddings as they are stored.
     pub probe: Probe,
 }
@@ -46,67 +50,104 @@ pub struct Probe {
 }
 
 /// Splits, standardises, chooses the penalty, and fits again on everything, from the chosen
-/// fit's weights and with the standardisation of the training part: the penalty means the same
-/// in both fits. The temperature is the one of the validation part, which the last fit has
-/// seen and can't be measured on.
-pub fn train(inputs: &Inputs, settings: &Settings) -> Result<Trained> {
+/// fit's weights and with the standardisation of the (last) training part: the penalty means
+/// the same in both fits. The temperature is the one of the validation part, which the last fit
+/// has seen and can't be measured on.
+pub fn train(inputs: &Inputs, settings: &Settings, warm: Option<&Warm>) -> Result<Trained> {
     let started = Instant::now();
-    let classes = inputs.classes.len();
-    let split = Split::new(inputs.rows()?, classes, settings.validation, settings.seed)?;
-    let labels = labels(&split.rows);
-    let mut x = inputs.matrix(&split.rows)?;
-    let wrong = |error| describe(&error, &split.rows);
-    Samples::new(x.view(), &labels, classes).map_err(wrong)?;
-    let probe = probe(&split.rows, &x);
-    let standardization = Standardization::fit(x.view().split_at(Axis(0), split.train).0);
-    standardization.apply(x.view_mut());
-    info!("read {:?} embeddings in {:.1} s", x.dim(), started.elapsed().as_secs_f64());
-
-    let (train_x, validation_x) = x.view().split_at(Axis(0), split.train);
-    let (train_y, validation_y) = labels.split_at(split.train);
-    let train = Samples::new(train_x, train_y, classes).map_err(wrong)?;
-    let validation = Samples::new(validation_x, validation_y, classes).map_err(wrong)?;
-    let options = settings.options();
-    let search = search(&train, &validation, &settings.lambdas, &options)?;
-
-    let all = Samples::new(x.view(), &labels, classes).map_err(wrong)?;
-    let refit = fit_or_stop(&all, search.best().lambda, &search.model, &options, |_| ())?;
+    let rows = inputs.rows()?;
+    let learned = warm.map(|warm| warm.tracks(&rows)).unwrap_or_default();
+    let split = Split::new(rows, inputs.classes.len(), settings, &learned)?;
+    let Turned { search, division, probe, before } = turns(inputs, settings, &split, warm)?;
+    let all = division.all()?;
+    let lambda = search.trial().lambda;
+    let refit = fit_or_stop(&all, lambda, &search.model, &settings.options(), |_| ())?;
     info!("trained in {:.1} s", started.elapsed().as_secs_f64());
-    let model = standardization.fold(&refit.model);
+    let head = |model: &Model| head(inputs, division.standardization.fold(model), search.trial());
+    let iterations = iterations(&search, &refit);
+    let change = warm.zip(before.as_ref()).map(|(warm, before)| {
+        warm.change(inputs, &split, (before, &search.logits), &search.kept.rows, iterations)
+    });
     Ok(Trained {
-        head: Head {
-            network: model.into(),
-            temperature: search.calibration().0 as f32,
-            classes: inputs.classes.clone(),
-            view: inputs.view_hash,
-            training: inputs.embedded.manifest().content(),
-        },
+        head: head(&refit.model),
+        partial: head(&search.model),
+        change,
         refit_score: refit.model.score(&all),
-        per_class: per_class(train_y, validation_y, classes),
         search,
         refit,
-        counts: split.counts,
-        unvalidated: split.unvalidated,
+        split,
         probe,
     })
 }
 
-fn probe(rows: &[Row], x: &Array2<f32>) -> Probe {
-    let count = PROBES.min(rows.len());
-    let chosen: Vec<usize> = (0..count).map(|index| index * rows.len() / count).collect();
-    Probe {
-        rows: chosen.iter().map(|&index| rows[index].clone()).collect(),
-        embeddings: x.select(Axis(0), &chosen),
+/// What the turns leave.
+struct Turned {
+    search: Search,
+    /// The last one's, in memory still.
+    division: Division,
+    probe: Probe,
+    /// Logits of what was kept out by the warm start.
+    before: Option<Array2<f32>>,
+}
+
+fn turns(
+    inputs: &Inputs,
+    settings: &Settings,
+    split: &Split,
+    warm: Option<&Warm>,
+) -> Result<Turned> {
+    let mut turns = Turns::new(settings, split, warm);
+    let (mut division, mut probe, mut before) = (None, None, None);
+    for turn in 0..split.folds {
+        // One matrix at a time.
+        drop(division.take());
+        let next = Division::read(inputs, split, &split.part(turn), settings, |rows, x| {
+            probe.get_or_insert_with(|| Probe::new(rows, x));
+        })?;
+        let start = match warm {
+            None => next.zeros(),
+            Some(warm) => warm.start(&inputs.classes, &next.standardization),
+        };
+        if warm.is_some() {
+            before = Some(start.logits(next.validation()?.x()));
+        }
+        turns.add(&next, &start)?;
+        division = Some(next);
+    }
+    let (Some(division), Some(probe)) = (division, probe) else {
+        return Err(Error::internal("there was nothing to fit"));
+    };
+    Ok(Turned { search: turns.choose()?, division, probe, before })
+}
+
+fn iterations(search: &Search, refit: &Fit) -> usize {
+    search.path.iter().map(|trial| trial.iterations).sum::<usize>() + refit.iterations
+}
+
+impl Trained {
+    /// Iterations of all fits.
+    pub fn iterations(&self) -> usize {
+        iterations(&self.search, &self.refit)
     }
 }
 
-fn per_class(train: &[usize], validation: &[usize], classes: usize) -> Vec<(usize, usize)> {
-    let mut counts = vec![(0, 0); classes];
-    for &label in train {
-        counts[label].0 += 1;
+fn head(inputs: &Inputs, model: Model, chosen: &Trial) -> Head {
+    Head {
+        network: model.into(),
+        temperature: chosen.calibration().0 as f32,
+        classes: inputs.classes.clone(),
+        view: inputs.view_hash,
+        training: inputs.embedded.manifest().content(),
     }
-    for &label in validation {
-        counts[label].1 += 1;
+}
+
+impl Probe {
+    fn new(rows: &[Row], x: ArrayView2<'_, f32>) -> Self {
+        let count = PROBES.min(rows.len());
+        let chosen: Vec<usize> = (0..count).map(|index| index * rows.len() / count).collect();
+        Self {
+            rows: chosen.iter().map(|&index| rows[index].clone()).collect(),
+            embeddings: x.select(Axis(0), &chosen),
+        }
     }
-    counts
 }

@@ -50,7 +50,7 @@ pub use lbfgs::Stop;
 pub use model::{Model, Score, score};
 pub use network::Network;
 pub use objective::Objective;
-pub use probabilities::probabilities;
+pub use probabilities::{predicted, probabilities};
 pub use samples::Samples;
 pub use standardize::Standardization;
 pub use temperature::fit_temperature;

@@ -1,6 +1,6 @@
 //! From logits to probabilities.
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 
 /// Probabilities `[rows, classes]` from `logits` of that shape: the softmax of
 /// logits / temperature. Every row has its own maximum subtracted, in f64, so that
@@ -15,6 +15,17 @@ pub fn probabilities(mut logits: Array2<f32>, temperature: f32) -> Array2<f32> {
         }
     }
     logits
+}
+
+/// The class of each row's largest number, the first of equal ones: what logits or
+/// probabilities `[rows, classes]` predict.
+#[must_use]
+pub fn predicted(rows: ArrayView2<'_, f32>) -> Vec<usize> {
+    let better = |best: (usize, f32), (class, &value): (usize, &f32)| {
+        if value > best.1 { (class, value) } else { best }
+    };
+    let first = (0, f32::NEG_INFINITY);
+    rows.rows().into_iter().map(|row| row.iter().enumerate().fold(first, better).0).collect()
 }
 
 /// exp(vᵢ − max v) / Σ exp(vⱼ − max v).
@@ -34,6 +45,11 @@ mod tests {
     fn large_logits_of_one_row_leave_the_others_alone() {
         let p = probabilities(array![[0.0_f32, 0.0], [1000.0, 0.0], [-1000.0, 0.0]], 1.0);
         assert_eq!(p, array![[0.5_f32, 0.5], [1.0, 0.0], [0.0, 1.0]]);
+    }
+
+    #[test]
+    fn the_first_of_the_largest_is_predicted() {
+        assert_eq!(predicted(array![[0.1_f32, 0.7, 0.7], [-3.0, -2.0, -4.0]].view()), [1, 1]);
     }
 
     #[test]

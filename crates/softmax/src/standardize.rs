@@ -54,6 +54,17 @@ impl Standardization {
             .map_collect(|row, &bias| (f64::from(bias) - row.mapv(f64::from).dot(&mean)) as f32);
         Model { weights, bias }
     }
+
+    /// The model of standardised features that equals `model` on raw ones: what [`Self::fold`]
+    /// undoes, to rounding.
+    #[must_use]
+    pub fn unfold(&self, model: &Model) -> Model {
+        let mean = self.mean.mapv(f64::from);
+        let bias = Zip::from(model.weights.rows())
+            .and(&model.bias)
+            .map_collect(|row, &bias| (f64::from(bias) + row.mapv(f64::from).dot(&mean)) as f32);
+        Model { weights: &model.weights * &self.scale, bias }
+    }
 }
 
 /// Σ over rows of `term(column, value)`, for each column.
@@ -105,6 +116,9 @@ mod tests {
         let model = Model { weights: array![[1.0, -2.0], [0.5, 3.0]], bias: array![0.1, -0.2] };
         let folded = standardization.fold(&model);
         let difference = folded.logits(raw.view()) - model.logits(x.view());
+        assert!(difference.iter().all(|value| value.abs() < 1e-5));
+        let back = standardization.unfold(&folded);
+        let difference = back.logits(x.view()) - model.logits(x.view());
         assert!(difference.iter().all(|value| value.abs() < 1e-5));
     }
 }

@@ -39,6 +39,32 @@ fn five_problems_end_where_scikit_learn_does() {
     }
 }
 
+/// scikit-learn has one weight vector w for two classes and penalises it; ours has two, which
+/// end at w/2 and -w/2 with together half of w's square: our λ is its λ/2.
+#[test]
+fn two_logits_are_one_and_a_sigmoid() {
+    let (x, y) = clusters(300, 12, &[180, 120], 2.0);
+    let lambda = 1e-2;
+    let theirs = Problem { name: "two classes", x, y, classes: 2, lambda: lambda / 2.0 };
+    let Some(oracles) = scikit_learn(std::slice::from_ref(&theirs)) else {
+        return;
+    };
+    let (oracle, problem) = (&oracles[0], Problem { lambda, ..theirs });
+    let model = solve(&problem, false).model;
+    assert_eq!((oracle.weights.len(), oracle.bias.len()), (1, 1));
+    for (index, theirs) in oracle.weights[0].iter().enumerate() {
+        let (first, second) = (model.weights[[0, index]], model.weights[[1, index]]);
+        assert!((f64::from(second) - theirs / 2.0).abs() < 5e-4, "{second} against {theirs} / 2");
+        assert!((first + second).abs() < 1e-5, "{first} and {second}");
+    }
+    let ours = softmax::probabilities(model.logits(problem.x.view()), 1.0);
+    for (row, ours) in problem.x.rows().into_iter().zip(ours.rows()) {
+        let terms = row.iter().zip(&oracle.weights[0]).map(|(&x, w)| f64::from(x) * w);
+        let theirs = 1.0 / (1.0 + (-oracle.bias[0] - terms.sum::<f64>()).exp());
+        assert!((f64::from(ours[1]) - theirs).abs() < 1e-4, "{} against {theirs}", ours[1]);
+    }
+}
+
 /// Our objective isn't above theirs by more than the share `noise`, and weights agree to 1e-3;
 /// biases after their mean is subtracted, which no probability depends on. Where columns differ
 /// ten thousandfold, which standardisation is for, f32 finds the objective but not the weights.

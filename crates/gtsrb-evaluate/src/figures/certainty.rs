@@ -1,7 +1,7 @@
 //! How far confidence can be trusted: a reliability diagram, and accuracy by coverage.
 
-use super::axis::{Axis, Curve, Panel};
-use super::svg::Svg;
+use figure::{Axis, Curve, Panel, Svg};
+
 use crate::calibration::Honesty;
 use crate::metrics::Metrics;
 

@@ -1,6 +1,7 @@
 //! The confusion matrix as a picture.
 
-use super::svg::{Svg, shorten};
+use figure::{Svg, shorten};
+
 use crate::metrics::Metrics;
 
 /// Longest class name beside a row, in characters.

@@ -1,7 +1,7 @@
 //! Training in pictures: what the penalty does, and how the fits went.
 
-use super::axis::{Axis, Curve, Panel};
-use super::svg::Svg;
+use figure::{Axis, Curve, Panel, Svg};
+
 use crate::training::{Training, Trial};
 
 const AREA: [f64; 2] = [270.0, 200.0];

@@ -1,6 +1,7 @@
 //! Recall of every class with its interval, worst first.
 
-use super::svg::{Svg, shorten};
+use figure::{Svg, shorten};
+
 use crate::interval::wilson;
 use crate::metrics::{ClassMetrics, Metrics};
 

@@ -28,13 +28,15 @@ pub struct Plan {
     pub classes: usize,
     /// Tracks of each class; classes without one have none.
     pub tracks: Vec<usize>,
+    /// Whether all images are test images, too.
+    pub test: bool,
     /// Replaces a number of the embeddings.
     pub poison: Option<(usize, f32)>,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { classes: 3, tracks: vec![6; 3], poison: None }
+        Self { classes: 3, tracks: vec![6; 3], test: false, poison: None }
     }
 }
 
@@ -105,8 +107,9 @@ impl Run {
                 frame: image.frame,
             })
             .collect();
+        let test = if plan.test { &rows[..] } else { &[] };
         let output = Output::open(&self.dir().join("embeddings")).unwrap();
-        let staged = [("train.parquet", &rows[..]), ("test.parquet", &[])].map(|(name, rows)| {
+        let staged = [("train.parquet", &rows[..]), ("test.parquet", test)].map(|(name, rows)| {
             let file = write_index(output.create(name).unwrap(), rows).unwrap();
             file.finish(Some(rows.len() as u64)).unwrap()
         });
@@ -131,9 +134,9 @@ impl Run {
 /// Runs the binary on the run's folder `dir`.
 pub fn train(dir: &Path, root: &Path, flags: &[&str]) -> Ran {
     Command::new(env!("CARGO_BIN_EXE_gtsrb-train"))
+        .args(flags)
         .arg("--run")
         .arg(dir)
-        .args(flags)
         .env("CACHE_DIR", root.join("cache"))
         .output()
         .unwrap()

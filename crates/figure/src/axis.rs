@@ -1,6 +1,6 @@
 //! One panel of a line chart: axes, ticks, and the map from values to pixels.
 
-use super::svg::Svg;
+use crate::svg::Svg;
 
 /// An axis from `low` to `high`, evenly spaced in the value or in its logarithm.
 #[derive(Debug, Clone, Copy)]
@@ -8,28 +8,39 @@ pub struct Axis {
     low: f64,
     high: f64,
     log: bool,
+    /// Marked at powers of 2 instead of 10.
+    doubling: bool,
 }
 
 impl Axis {
     /// An even axis that holds all `values` with a little air.
+    #[must_use]
     pub fn even(values: impl Iterator<Item = f64>) -> Self {
         let (low, high) = range(values);
         let air = ((high - low) * 0.06).max(1e-3);
-        Self { low: low - air, high: high + air, log: false }
+        Self { low: low - air, high: high + air, log: false, doubling: false }
     }
 
     /// An even axis that holds all percentages `values`, and none above 100.
+    #[must_use]
     pub fn percent(values: impl Iterator<Item = f64>) -> Self {
         let (low, high) = range(values);
         let air = ((high - low) * 0.06).max(0.5);
-        Self { low: low - air, high: (high + air).min(100.0), log: false }
+        Self { low: low - air, high: (high + air).min(100.0), log: false, doubling: false }
     }
 
     /// A logarithmic axis that holds all positive `values`.
+    #[must_use]
     pub fn log(values: impl Iterator<Item = f64>) -> Self {
         let (low, high) = range(values.filter(|v| *v > 0.0).map(f64::log10));
         let air = ((high - low) * 0.06).max(0.05);
-        Self { low: low - air, high: high + air, log: true }
+        Self { low: low - air, high: high + air, log: true, doubling: false }
+    }
+
+    /// A logarithmic axis that holds all positive `values` and is marked at powers of 2.
+    #[must_use]
+    pub fn doubling(values: impl Iterator<Item = f64>) -> Self {
+        Self { doubling: true, ..Self::log(values) }
     }
 
     /// Where `value` lies: 0 at the low end, 1 at the high end; `None` if it has no
@@ -41,6 +52,9 @@ impl Axis {
 
     /// Marked values and their labels.
     fn ticks(&self) -> Vec<(f64, String)> {
+        if self.doubling {
+            return self.doublings();
+        }
         if self.log && self.high - self.low > 1.2 {
             return self.decades();
         }
@@ -57,6 +71,12 @@ impl Axis {
             .take_while(|v| *v <= high)
             .map(|v| (v, format!("{v:.decimals$}")))
             .collect()
+    }
+
+    fn doublings(&self) -> Vec<(f64, String)> {
+        let (first, last) = (self.low / 2_f64.log10(), self.high / 2_f64.log10());
+        let powers = (first.ceil() as i32..=last.floor() as i32).map(|e| 2_f64.powi(e));
+        powers.map(|value| (value, value.to_string())).collect()
     }
 
     fn decades(&self) -> Vec<(f64, String)> {
@@ -103,6 +123,7 @@ pub struct Curve<'a> {
 
 impl<'a> Curve<'a> {
     /// A curve.
+    #[must_use]
     pub fn new(name: &'a str, class: &'a str, points: Vec<(f64, f64)>) -> Self {
         Self { name, class, points }
     }
@@ -146,6 +167,15 @@ impl Panel<'_> {
         if let Some(share) = self.x.place(x) {
             let x = left + share * width;
             svg.path("stroke third dash", &[(x, top), (x, top + height)]);
+        }
+    }
+
+    /// A vertical bar at `x` from `low` to `high`: how far a value may be off.
+    pub fn bar(&self, svg: &mut Svg, class: &str, x: f64, [low, high]: [f64; 2]) {
+        let [_, top, _, height] = self.area;
+        if let (Some(from), Some(to)) = (self.place((x, low)), self.place((x, high))) {
+            let inside = |(x, y): (f64, f64)| (x, y.clamp(top, top + height));
+            svg.line(&format!("stroke {class}"), inside(from), inside(to));
         }
     }
 
@@ -213,6 +243,13 @@ mod tests {
         let axis = Axis::log([1e-4, 1.0].into_iter());
         let labels: Vec<_> = axis.ticks().into_iter().map(|(_, label)| label).collect();
         assert_eq!(labels, ["1e-4", "1e-3", "0.01", "0.1", "1"]);
+    }
+
+    #[test]
+    fn doubling_ticks_are_powers_of_two() {
+        let axis = Axis::doubling([1.0, 24.3].into_iter());
+        let labels: Vec<_> = axis.ticks().into_iter().map(|(_, label)| label).collect();
+        assert_eq!(labels, ["1", "2", "4", "8", "16"]);
     }
 
     #[test]
