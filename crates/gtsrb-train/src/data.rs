@@ -1,6 +1,7 @@
 //! What training reads: the run's embeddings with their labels, and the backbone and images
 //! that they were made of.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use artifact::embeddings::{Embedded, Row};
@@ -73,7 +74,8 @@ impl Inputs {
         })
     }
 
-    /// The training images in order: two classes at least, each label below their number.
+    /// The training images in order: two classes at least, each label below their number, none
+    /// that only test images are of.
     pub fn rows(&self) -> Result<Vec<Row>> {
         let rows = self.embedded.rows(Part::Train)?;
         let is_class = |label: i64| (0..self.classes.len() as i64).contains(&label);
@@ -95,7 +97,27 @@ impl Inputs {
                 self.classes[first.label as usize]
             )));
         }
+        self.require_trained(&rows)?;
         Ok(rows)
+    }
+
+    /// A class of test images must have training images; one without any is none of this set.
+    fn require_trained(&self, rows: &[Row]) -> Result<()> {
+        let trained: BTreeSet<i64> = rows.iter().map(|row| row.label).collect();
+        let test = self.embedded.rows(Part::Test)?;
+        let name = |label: i64| usize::try_from(label).ok().and_then(|l| self.classes.get(l));
+        let absent = |row: &&Row| name(row.label).is_some() && !trained.contains(&row.label);
+        let Some(first) = test.iter().find(absent) else { return Ok(()) };
+        let of_class: Vec<&str> = test
+            .iter()
+            .filter(|row| row.label == first.label)
+            .map(|row| row.path.as_str())
+            .collect();
+        Err(Error::data(format!(
+            "class {} has test images ({}) but no training image: give it some, or take those out",
+            name(first.label).map_or("", String::as_str),
+            listed(&of_class)
+        )))
     }
 
     /// The embeddings of `rows`, shape `[rows, dims]`.
@@ -109,8 +131,17 @@ pub fn labels(rows: &[Row]) -> Vec<usize> {
     rows.iter().map(|row| row.label as usize).collect()
 }
 
-/// Bad embeddings that an error names.
-const NAMED: usize = 5;
+/// Images that an error names.
+const NAMED: usize = 4;
+
+/// The first of `paths`, and how many more there are.
+fn listed(paths: &[&str]) -> String {
+    let named = paths[..paths.len().min(NAMED)].join(", ");
+    match paths.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
 
 /// Says what is wrong with the embeddings `x` of `rows`, in the user's words.
 pub fn describe(error: &softmax::Error, rows: &[Row], x: ArrayView2<'_, f32>) -> Error {
@@ -123,16 +154,11 @@ pub fn describe(error: &softmax::Error, rows: &[Row], x: ArrayView2<'_, f32>) ->
         .filter(|(x, _)| x.iter().any(|value| !value.is_finite()))
         .map(|(_, row)| row.path.as_str())
         .collect();
-    let mut also = String::new();
-    if !others.is_empty() {
-        let named = others[..others.len().min(NAMED - 1)].join(", ");
-        let more = others.len().saturating_sub(NAMED - 1);
-        also = format!(", and those of {named}");
-        if more > 0 {
-            also += &format!(" and {more} more");
-        }
-        also += " hold such numbers too";
-    }
+    let also = if others.is_empty() {
+        String::new()
+    } else {
+        format!(", and those of {} hold such numbers too", listed(&others))
+    };
     Error::data(format!(
         "the embedding of {} holds {value} at position {column}{also}; embeddings must be finite: \
          remove the cache's folder of this view and run gtsrb-extract again",

@@ -3,7 +3,8 @@
 //! Reads `RUN/embeddings` (and for the classifier `RUN/backbone` and `RUN/images`), chooses
 //! the L2 penalty on tracks kept out of training, fits again on everything, and writes
 //! `RUN/model`: `head.safetensors`, `head.onnx`, `classifier.onnx`, `training.json`,
-//! `oof.parquet` and `partial.safetensors`. The two ONNX files are run on stored images before they get their names.
+//! `oof.parquet` and `partial.safetensors`. The two ONNX files are run on stored images before
+//! they get their names.
 
 #![expect(clippy::needless_pass_by_value, reason = "array views are references already")]
 

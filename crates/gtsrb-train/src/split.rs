@@ -51,6 +51,29 @@ pub struct Counts {
     pub validation_images: usize,
 }
 
+impl Counts {
+    /// Of images that are kept out in `turns`; `out` has the turn of each track that is.
+    fn new(
+        settings: &Settings,
+        turns: &[Option<usize>],
+        tracks: usize,
+        out: &BTreeMap<Track, usize>,
+    ) -> Self {
+        let first = |turn: &&usize| **turn == 0;
+        Self {
+            validation: settings.folds.map_or(settings.validation, |k| (k as f64).recip()),
+            folds: settings.folds.unwrap_or(1),
+            seed: settings.seed,
+            tracks,
+            images: turns.len(),
+            train_tracks: tracks - out.values().filter(first).count(),
+            validation_tracks: out.len(),
+            train_images: turns.len() - turns.iter().flatten().filter(first).count(),
+            validation_images: turns.iter().flatten().count(),
+        }
+    }
+}
+
 /// Label and name of a track.
 pub type Track = (i64, String);
 
@@ -92,19 +115,8 @@ impl Split {
             )));
         }
         let turns: Vec<_> = rows.iter().map(|row| out.get(&track_of(row)).copied()).collect();
-        let tracks: usize = ranked.iter().map(Vec::len).sum();
-        let first = |turn: &&usize| **turn == 0;
-        let counts = Counts {
-            validation: settings.folds.map_or(settings.validation, |k| (k as f64).recip()),
-            folds,
-            seed: settings.seed,
-            tracks,
-            images: rows.len(),
-            train_tracks: tracks - out.values().filter(first).count(),
-            validation_tracks: out.len(),
-            train_images: rows.len() - turns.iter().flatten().filter(first).count(),
-            validation_images: turns.iter().flatten().count(),
-        };
+        let tracks = ranked.iter().map(Vec::len).sum();
+        let counts = Counts::new(settings, &turns, tracks, &out);
         let validated: BTreeSet<i64> = out.keys().map(|track| track.0).collect();
         let unvalidated = (0..classes)
             .filter(|&class| !ranked[class].is_empty() && !validated.contains(&(class as i64)))

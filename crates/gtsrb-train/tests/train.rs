@@ -204,6 +204,19 @@ fn one_class_cannot_be_trained_on() {
 }
 
 #[test]
+fn a_class_that_only_test_images_are_of_is_refused() {
+    if !has_runtime() {
+        return;
+    }
+    let run = Run::new(&Plan { test: true, untrained: Some(1), ..Plan::default() });
+    let ran = run.train(&[]);
+    assert_eq!(code(&ran), 65);
+    let text = errors(&ran);
+    assert!(text.contains("sign 1") && text.contains("1/00000_00000.png"), "{text}");
+    assert!(text.contains("and 26 more"), "{text}");
+}
+
+#[test]
 fn missing_embeddings_name_the_stage_to_run() {
     let root = tempfile::tempdir().unwrap();
     let ran = run::train(&root.path().join("runs/none"), root.path(), &[]);

@@ -30,13 +30,15 @@ pub struct Plan {
     pub tracks: Vec<usize>,
     /// Whether all images are test images, too.
     pub test: bool,
+    /// A class whose images aren't trained on.
+    pub untrained: Option<i64>,
     /// Replaces a number of the embeddings.
     pub poison: Option<(usize, f32)>,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { classes: 3, tracks: vec![6; 3], test: false, poison: None }
+        Self { classes: 3, tracks: vec![6; 3], test: false, untrained: None, poison: None }
     }
 }
 
@@ -70,46 +72,18 @@ impl Run {
     }
 
     fn embed(&self, plan: &Plan, images: &[Image], classes: &[String], backbone: Hash, set: Hash) {
-        let view = View {
-            backbone,
-            size: SIZE,
-            crop: Crop::Roi,
-            margin: 0.0,
-            filter: View::BILINEAR.into(),
-            batch: 8,
-            storage: Storage::F32,
-            runtime: "1".into(),
-            provider: Provider::Cpu,
-            kernels: embed::Kernels::default(),
-            resize: embed::Resize::default(),
-            preprocessing: View::PREPROCESSING,
-        };
+        let view = view(backbone);
         let keys: Vec<_> = images.iter().map(key).collect();
-        let mut x = Array2::from_shape_fn((images.len(), DIMS), |(row, column)| {
-            let png = image::load_from_memory(&images[row].bytes).unwrap().to_rgb8();
-            f32::from(png.as_raw()[column]) / 255.0
-        });
-        if let Some((row, value)) = plan.poison {
-            x[[row, 5]] = value;
-        }
         let root = self.root.path().join("cache/embeddings");
         let writer = Cache::lock(&root, view.hash()).unwrap();
         let mut cache = Cache::open(&root, view.hash()).unwrap();
-        cache.append(&writer, &keys, Storage::F32, x.view()).unwrap();
-        let rows: Vec<Row> = images
-            .iter()
-            .zip(keys)
-            .map(|(image, key)| Row {
-                key,
-                path: image.path.clone(),
-                label: image.label,
-                track: image.track.clone(),
-                frame: image.frame,
-            })
-            .collect();
-        let test = if plan.test { &rows[..] } else { &[] };
+        cache.append(&writer, &keys, Storage::F32, pixels(images, plan.poison).view()).unwrap();
+        let test = rows(images);
+        let mut train = test.clone();
+        train.retain(|row| Some(row.label) != plan.untrained);
+        let test = if plan.test { &test[..] } else { &[] };
         let output = Output::open(&self.dir().join("embeddings")).unwrap();
-        let staged = [("train.parquet", &rows[..]), ("test.parquet", test)].map(|(name, rows)| {
+        let staged = [("train.parquet", &train[..]), ("test.parquet", test)].map(|(name, rows)| {
             let file = write_index(output.create(name).unwrap(), rows).unwrap();
             file.finish(Some(rows.len() as u64)).unwrap()
         });
@@ -191,6 +165,46 @@ fn backbone() -> Vec<u8> {
 }
 
 /// Five frames a track: a colour for the class, a shade for the track, noise for the frame.
+fn view(backbone: Hash) -> View {
+    View {
+        backbone,
+        size: SIZE,
+        crop: Crop::Roi,
+        margin: 0.0,
+        filter: View::BILINEAR.into(),
+        batch: 8,
+        storage: Storage::F32,
+        runtime: "1".into(),
+        provider: Provider::Cpu,
+        kernels: embed::Kernels::default(),
+        resize: embed::Resize::default(),
+        preprocessing: View::PREPROCESSING,
+    }
+}
+
+/// The embeddings of `images`, of which one may have another number.
+fn pixels(images: &[Image], poison: Option<(usize, f32)>) -> Array2<f32> {
+    let mut x = Array2::from_shape_fn((images.len(), DIMS), |(row, column)| {
+        let png = image::load_from_memory(&images[row].bytes).unwrap().to_rgb8();
+        f32::from(png.as_raw()[column]) / 255.0
+    });
+    if let Some((row, value)) = poison {
+        x[[row, 5]] = value;
+    }
+    x
+}
+
+fn rows(images: &[Image]) -> Vec<Row> {
+    let row = |image: &Image| Row {
+        key: key(image),
+        path: image.path.clone(),
+        label: image.label,
+        track: image.track.clone(),
+        frame: image.frame,
+    };
+    images.iter().map(row).collect()
+}
+
 fn images(tracks: &[usize]) -> Vec<Image> {
     let mut images = Vec::new();
     for (label, &tracks) in tracks.iter().enumerate() {
