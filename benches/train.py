@@ -21,6 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
+from document import rewrite
+
 HERE = Path(__file__).parent
 OURS = "target/release/examples/bench-train"
 PENALTY = 1e-3
@@ -197,16 +199,6 @@ def tables(report):
     return "\n".join(lines)
 
 
-def rewrite(document, text):
-    """Replaces what is between the document's two marks, or adds it at the end."""
-    start, end = "<!-- bench-train -->", "<!-- /bench-train -->"
-    old = document.read_text() if document.exists() else "# Training\n"
-    if start not in old:
-        old += f"\n## Speed\n\nMade by `make bench-train`.\n\n{start}\n{end}\n"
-    head, rest = old.split(start, 1)
-    document.write_text(f"{head}{start}\n{text}\n{end}{rest.split(end, 1)[1]}")
-
-
 def main():
     run, cache, out, linfa, document = map(Path, sys.argv[1:6])
     limit = float(sys.argv[6]) if len(sys.argv) > 6 else 300.0
@@ -223,7 +215,7 @@ def main():
     staged = out / "train.json.tmp"
     staged.write_text(json.dumps(report, indent=2) + "\n")
     staged.replace(out / "train.json")
-    rewrite(document, tables(report))
+    rewrite(document, "bench-train", tables(report))
     for name in GOALS:
         print(f"  {name} {report[name]:.3f}")
     print(f"wrote {out / 'train.json'} and the tables of {document}")
