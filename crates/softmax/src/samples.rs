@@ -1,7 +1,7 @@
 //! Checked training data.
 
 use ndarray::parallel::prelude::*;
-use ndarray::{ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis};
 
 use crate::Error;
 
@@ -138,6 +138,36 @@ impl<'a> Samples<'a> {
     #[must_use]
     pub fn labels(&self) -> &'a [usize] {
         self.y
+    }
+}
+
+/// A copy of some rows.
+pub(crate) struct Thinned {
+    x: Array2<f32>,
+    y: Vec<usize>,
+    weights: Vec<f32>,
+}
+
+impl Thinned {
+    /// One of each `step` neighbouring rows of `samples`: now this one, now that, by multiples of
+    /// the golden ratio, so that no order of the rows hides anything.
+    pub fn new(samples: &Samples<'_>, step: usize) -> Self {
+        let place = |block: usize| {
+            let share = (block as f64 * 0.618_033_988_749_895).fract();
+            block * step + (share * step as f64) as usize
+        };
+        let rows: Vec<usize> = (0..samples.rows() / step).map(place).collect();
+        Self {
+            x: samples.x.select(Axis(0), &rows),
+            y: rows.iter().map(|&row| samples.y[row]).collect(),
+            weights: rows.iter().map(|&row| samples.weight(row)).collect(),
+        }
+    }
+
+    /// The rows, with the classes and the smoothing of `all`; None where all have weight 0.
+    pub fn samples(&self, all: &Samples<'_>) -> Option<Samples<'_>> {
+        let (x, y, classes, smoothing) = (self.x.view(), &self.y, all.classes, all.smoothing);
+        Samples { x, y, classes, weights: None, total: 1.0, smoothing }.weighted(&self.weights).ok()
     }
 }
 

@@ -97,29 +97,68 @@ fn a_start_with_logits_of_1000_recovers() {
     let mut random = numbers(3);
     let mut start = Model::zeros(3, 5);
     start.weights.mapv_inplace(|_| 2000.0 * random());
-    assert!(start.logits(x.view()).iter().any(|z| z.abs() > 1000.0));
-    let far = fit(&samples, 1e-2, &start, &options(1e-6), |_| true);
-    let near = fit(&samples, 1e-2, &Model::zeros(3, 5), &options(1e-6), |_| true);
-    assert!((far.objective - near.objective).abs() < 1e-6 * near.objective);
+    let logits = start.logits(x.view());
+    assert!(logits.iter().any(|&z| z > 1000.0) && logits.iter().any(|&z| z < -1000.0));
+    for precise in [false, true] {
+        let options = Options { precise, ..options(1e-6) };
+        let far = fit(&samples, 1e-2, &start, &options, |_| true);
+        let near = fit(&samples, 1e-2, &Model::zeros(3, 5), &options, |_| true);
+        assert!((far.objective - near.objective).abs() < 1e-6 * near.objective);
+    }
 }
 
 #[test]
-fn thread_counts_do_not_change_a_bit() {
-    let (raw, y) = clusters(5000, 30, 5, 2.0);
-    let on = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| {
-            let mut x = raw.clone();
-            let standardization = Standardization::fit(x.view());
-            standardization.apply(x.view_mut());
-            let samples = Samples::new(x.view(), &y, 5).unwrap();
-            let fit = fit(&samples, 1e-4, &Model::zeros(5, 30), &options(1e-4), |_| true);
-            let model = standardization.fold(&fit.model);
-            (model.logits(raw.view()), model, fit.curve)
-        })
+fn rows_with_logits_of_1000_survive() {
+    let (mut x, y) = clusters(120, 5, 3, 0.8);
+    x.row_mut(0).mapv_inplace(|value| 1e4 * value);
+    x.row_mut(7).mapv_inplace(|value| -1e4 * value);
+    let samples = Samples::new(x.view(), &y, 3).unwrap();
+    let run = |precise| {
+        let options = Options { precise, max_iterations: 5000, ..options(1e-8) };
+        fit(&samples, 1e-3, &Model::zeros(3, 5), &options, |_| true)
     };
-    let one = on(1);
-    assert!(one == on(2) && one == on(3));
+    let (fast, precise) = (run(false), run(true));
+    assert!(precise.model.logits(x.view()).iter().any(|z| z.abs() > 1000.0));
+    assert!((fast.objective - precise.objective).abs() < 1e-4 * precise.objective);
+}
+
+/// Over the rows that are fitted roughly by an eighth of them first, and fewer; twice on one
+/// thread.
+#[test]
+fn neither_runs_nor_threads_change_a_bit() {
+    for (rows, precise) in [(5000, false), (5000, true), (16_400, false)] {
+        let (raw, y) = clusters(rows, 30, 5, 2.0);
+        let on = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let mut x = raw.clone();
+                let standardization = Standardization::fit(x.view());
+                standardization.apply(x.view_mut());
+                let samples = Samples::new(x.view(), &y, 5).unwrap();
+                let options = Options { precise, ..options(1e-4) };
+                let fit = fit(&samples, 1e-4, &Model::zeros(5, 30), &options, |_| true);
+                let model = standardization.fold(&fit.model);
+                (model.logits(raw.view()), model, fit.curve)
+            })
+        };
+        let one = on(1);
+        assert!(one == on(1) && one == on(2) && one == on(3));
+    }
+}
+
+#[test]
+fn many_rows_start_near_and_end_in_the_same_place() {
+    let (x, y) = clusters(20_000, 6, 4, 2.0);
+    let weights: Vec<f32> = (0..20_000).map(|row| (row % 3) as f32).collect();
+    let samples = Samples::new(x.view(), &y, 4).unwrap().weighted(&weights).unwrap();
+    let samples = samples.smoothed(0.1).unwrap();
+    let run = |start: &Model| fit(&samples, 1e-3, start, &options(1e-6), |_| true);
+    let mut elsewhere = Model::zeros(4, 6);
+    elsewhere.bias[0] = 1e-6;
+    let (rough, plain) = (run(&Model::zeros(4, 6)), run(&elsewhere));
+    assert!((plain.curve[0] - 4.0_f64.ln()).abs() < 1e-5);
+    assert!(rough.curve[0] - plain.objective < 0.1 * (plain.curve[0] - plain.objective));
+    assert!((rough.objective - plain.objective).abs() < 1e-7);
 }
 
 #[test]
