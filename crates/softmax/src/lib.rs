@@ -28,19 +28,23 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "views are references already")]
 
+mod adam;
 mod error;
 mod fast;
 mod fit;
+mod hidden;
 mod kernel;
 mod lbfgs;
 mod line_search;
 mod model;
+mod moments;
 mod network;
 mod objective;
 mod precise;
 mod probabilities;
 mod residual;
 mod samples;
+mod sgd;
 mod standardize;
 mod temperature;
 
@@ -48,9 +52,11 @@ pub use error::Error;
 pub use fit::{Fit, Options, Step, fit};
 pub use lbfgs::Stop;
 pub use model::{Model, Score, score};
+pub use moments::Moments;
 pub use network::Network;
 pub use objective::Objective;
 pub use probabilities::{predicted, probabilities};
 pub use samples::Samples;
+pub use sgd::{Recipe, Trainer, batches, fit_network, order};
 pub use standardize::Standardization;
 pub use temperature::fit_temperature;

@@ -37,6 +37,11 @@ impl Network {
         Ok(Self { layers })
     }
 
+    /// Two layers of which the second takes what the first gives.
+    pub(crate) fn of_two(hidden: Model, last: Model) -> Self {
+        Self { layers: vec![hidden, last] }
+    }
+
     /// The layers, the one that takes the features first.
     #[must_use]
     pub fn layers(&self) -> &[Model] {

@@ -24,12 +24,8 @@ impl Standardization {
         let rows = x.nrows().max(1) as f64;
         let mean = sum_rows(x, |_, value| value) / rows;
         let square = sum_rows(x, |column, value| (value - mean[column]).powi(2)) / rows;
-        let scale = Zip::from(&square).and(&mean).map_collect(|&variance, &mean| {
-            // What rounding makes of a constant feature is below its own precision.
-            let noise = mean.abs() * f64::from(f32::EPSILON);
-            let scale = variance.sqrt();
-            if scale > noise && scale > f64::from(f32::MIN_POSITIVE) { scale as f32 } else { 1.0 }
-        });
+        let scale =
+            Zip::from(&square).and(&mean).map_collect(|&variance, &mean| scale(variance, mean));
         Self { mean: mean.mapv(|value| value as f32), scale }
     }
 
@@ -65,6 +61,14 @@ impl Standardization {
             .map_collect(|row, &bias| (f64::from(bias) + row.mapv(f64::from).dot(&mean)) as f32);
         Model { weights: &model.weights * &self.scale, bias }
     }
+}
+
+/// The standard deviation, or 1 of a constant feature: what rounding makes of one is below its
+/// own precision.
+pub(crate) fn scale(variance: f64, mean: f64) -> f32 {
+    let noise = mean.abs() * f64::from(f32::EPSILON);
+    let scale = variance.sqrt();
+    if scale > noise && scale > f64::from(f32::MIN_POSITIVE) { scale as f32 } else { 1.0 }
 }
 
 /// Σ over rows of `term(column, value)`, for each column.

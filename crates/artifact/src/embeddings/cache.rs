@@ -212,7 +212,19 @@ impl Cache {
     /// [`Missing`](stage::Fault::Missing) if one isn't there, [`Data`](stage::Fault::Data) if
     /// a part is damaged.
     pub fn gather(&self, keys: &[Key], dims: usize) -> Result<Array2<f32>> {
-        let mut wanted: Vec<Vec<(usize, usize)>> = vec![Vec::new(); self.parts.len()];
+        let mut matrix = Array2::zeros((keys.len(), dims));
+        for (part, mut rows) in self.parts.iter().zip(self.wanted(keys)?) {
+            if !rows.is_empty() {
+                rows.sort_unstable();
+                part::copy_rows(part, &rows, &mut matrix)?;
+            }
+        }
+        Ok(matrix)
+    }
+
+    /// For each part its rows that hold some of `keys`, as (row in the part, place in `keys`).
+    pub(super) fn wanted(&self, keys: &[Key]) -> Result<Vec<Vec<Place>>> {
+        let mut wanted = vec![Vec::new(); self.parts.len()];
         for (target, key) in keys.iter().enumerate() {
             let (part, row) = self.places.get(key).ok_or_else(|| {
                 Error::missing(format!(
@@ -222,14 +234,7 @@ impl Cache {
             })?;
             wanted[*part].push((*row, target));
         }
-        let mut matrix = Array2::zeros((keys.len(), dims));
-        for (part, mut rows) in self.parts.iter().zip(wanted) {
-            if !rows.is_empty() {
-                rows.sort_unstable();
-                part::copy_rows(part, &rows, &mut matrix)?;
-            }
-        }
-        Ok(matrix)
+        Ok(wanted)
     }
 
     /// Hashes every part.

@@ -6,6 +6,7 @@
 //! after the hash of its bytes. A run's index (`RUN/embeddings/train.parquet`, `test.parquet`)
 //! holds keys and no place, so that it doesn't matter in which order the cache was filled.
 
+mod blocks;
 mod cache;
 mod checked;
 mod compact;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, FixedSizeBinaryArray};
 use stage::{Error, Result};
 
+pub use blocks::Blocks;
 pub use cache::Cache;
 pub use compact::Compacted;
 pub use folder::Writer;

@@ -145,10 +145,7 @@ pub(super) fn copy_rows(
     rows: &[(usize, usize)],
     matrix: &mut Array2<f32>,
 ) -> Result<()> {
-    if !is_whole(part)? {
-        distrust(part);
-        return Err(damaged(part, "its bytes are not what its name says", STAGE));
-    }
+    require_whole(part)?;
     let mut rows = rows.iter().peekable();
     let mut start = 0;
     for batch in table::reader(part, BATCH_ROWS, STAGE)? {
@@ -172,13 +169,22 @@ pub(super) fn copy_rows(
     Ok(())
 }
 
+/// Verifies a part before it is read.
+pub(super) fn require_whole(part: &Path) -> Result<()> {
+    if is_whole(part)? {
+        return Ok(());
+    }
+    distrust(part);
+    Err(damaged(part, "its bytes are not what its name says", STAGE))
+}
+
 /// Makes a part look changed, so that the next writer hashes it and computes its embeddings
 /// again. Where that isn't allowed, neither is mending it.
 pub(super) fn distrust(part: &Path) {
     let _ = std::fs::File::open(part).and_then(|file| file.set_modified(SystemTime::now()));
 }
 
-fn copy_row(
+pub(super) fn copy_row(
     list: &FixedSizeListArray,
     row: usize,
     target: &mut [f32],

@@ -1,0 +1,177 @@
+//! Training on more embeddings than fit into memory: they are read from the cache in blocks, in
+//! a new order in every epoch.
+
+use artifact::embeddings::{Blocks, Cache, Key};
+use ndarray::parallel::prelude::*;
+use ndarray::{Array2, ArrayViewMut2, Axis};
+use softmax::{Moments, Network, Recipe, Standardization, Trainer, batches, order};
+use stage::{Error, Result, check_interrupt};
+
+/// Rows that are read at a time by one thread. They lie together in the cache, so mostly show
+/// one class; a step's rows come from many blocks.
+const BLOCK_ROWS: usize = 1024;
+
+/// Embeddings of some pictures, with their labels.
+pub struct Stream<'a> {
+    blocks: Blocks<'a>,
+    labels: &'a [usize],
+    dims: usize,
+    /// Rows in memory at a time.
+    room: usize,
+}
+
+/// Rows in memory.
+struct Group {
+    /// Standardised, `[rows, dims]`.
+    x: Array2<f32>,
+    /// Which of the stream's keys each row belongs to.
+    keys: Vec<usize>,
+}
+
+impl<'a> Stream<'a> {
+    /// The embeddings of `keys`, whose labels are `labels`, of which about `memory` bytes are in
+    /// memory at a time.
+    ///
+    /// # Errors
+    /// Those of [`Cache::blocks`].
+    pub fn new(
+        cache: &'a Cache,
+        keys: &[Key],
+        labels: &'a [usize],
+        dims: usize,
+        memory: u64,
+    ) -> Result<Self> {
+        let room = (memory / (size_of::<f32>() * dims) as u64) as usize;
+        let rows = BLOCK_ROWS.min(room / 8).max(1);
+        Ok(Self { blocks: cache.blocks(keys, dims, rows)?, labels, dims, room })
+    }
+
+    /// The label of every key.
+    #[must_use]
+    pub fn labels(&self) -> &[usize] {
+        self.labels
+    }
+
+    /// Mean and deviation of every feature, in one pass.
+    ///
+    /// # Errors
+    /// A part that can't be read, or an embedding that isn't finite: `name` says whose it is.
+    pub fn standardization(&self, name: impl Fn(usize) -> String) -> Result<Standardization> {
+        let all: Vec<usize> = (0..self.blocks.len()).collect();
+        let mut moments = Moments::default();
+        for blocks in self.groups(&all) {
+            check_interrupt()?;
+            let group = self.read(blocks, None)?;
+            let broken = group.x.rows().into_iter().position(|x| x.iter().any(|v| !v.is_finite()));
+            if let Some(row) = broken {
+                return Err(Error::data(format!(
+                    "the embedding of {} holds numbers that aren't finite: remove the cache's \
+                     folder of this view and run gtsrb-extract again",
+                    name(group.keys[row])
+                )));
+            }
+            let parts: Vec<Moments> = group
+                .x
+                .axis_chunks_iter(Axis(0), BLOCK_ROWS)
+                .into_par_iter()
+                .map(Moments::of)
+                .collect();
+            for part in &parts {
+                moments.merge(part);
+            }
+        }
+        Ok(moments.standardization())
+    }
+
+    /// Trains on all rows. After each epoch `observe` sees its number (from 1), its mean loss and
+    /// the network, and ends the training by returning false.
+    ///
+    /// # Errors
+    /// A part that can't be read, or an interrupt.
+    pub fn fit(
+        &self,
+        classes: usize,
+        recipe: &Recipe,
+        standardization: &Standardization,
+        mut observe: impl FnMut(usize, f64, &Trainer) -> bool,
+    ) -> Result<Network> {
+        let mut trainer = Trainer::new(self.dims, classes, self.labels.len(), recipe);
+        for epoch in 0..recipe.epochs {
+            let mut loss = 0.0;
+            let blocks = order(self.blocks.len(), recipe.seed, epoch);
+            for (index, blocks) in self.groups(&blocks).into_iter().enumerate() {
+                let group = self.read(blocks, Some(standardization))?;
+                // Groups of one epoch are shuffled differently.
+                let seed = recipe.seed ^ ((index as u64 + 1) << 32);
+                let rows = order(group.keys.len(), seed, epoch);
+                for batch in batches(rows.len(), recipe.batch) {
+                    check_interrupt()?;
+                    let x = group.x.select(Axis(0), &rows[batch.clone()]);
+                    let y: Vec<usize> =
+                        rows[batch].iter().map(|&row| self.labels[group.keys[row]]).collect();
+                    loss += trainer.step(x.view(), &y) * y.len() as f64;
+                }
+            }
+            if !observe(epoch + 1, loss / self.labels.len() as f64, &trainer) {
+                break;
+            }
+        }
+        Ok(trainer.network())
+    }
+
+    /// Logits `[keys, classes]` of every row, in the order of the keys.
+    ///
+    /// # Errors
+    /// A part that can't be read, or an interrupt.
+    pub fn logits(&self, network: &Network, by: &Standardization) -> Result<Array2<f32>> {
+        let mut logits = Array2::zeros((self.labels.len(), network.classes()));
+        let all: Vec<usize> = (0..self.blocks.len()).collect();
+        for blocks in self.groups(&all) {
+            check_interrupt()?;
+            let group = self.read(blocks, Some(by))?;
+            for (&key, found) in group.keys.iter().zip(network.logits(group.x.view()).rows()) {
+                logits.row_mut(key).assign(&found);
+            }
+        }
+        Ok(logits)
+    }
+
+    /// `blocks` in stretches that fit into memory: at least one block each.
+    fn groups<'b>(&self, mut blocks: &'b [usize]) -> Vec<&'b [usize]> {
+        let mut groups = Vec::new();
+        while !blocks.is_empty() {
+            let mut rows = 0;
+            let fits = |&&block: &&usize| {
+                rows += self.blocks.keys(block).len();
+                rows <= self.room
+            };
+            let count = blocks.iter().take_while(fits).count().max(1);
+            let (group, rest) = blocks.split_at(count);
+            groups.push(group);
+            blocks = rest;
+        }
+        groups
+    }
+
+    /// Reads some blocks, each thread another one, to places that are known before.
+    fn read(&self, blocks: &[usize], by: Option<&Standardization>) -> Result<Group> {
+        let keys: Vec<usize> =
+            blocks.iter().flat_map(|&block| self.blocks.keys(block)).copied().collect();
+        let mut x = Array2::zeros((keys.len(), self.dims));
+        let mut places: Vec<(usize, ArrayViewMut2<'_, f32>)> = Vec::new();
+        let mut rest = x.view_mut();
+        for &block in blocks {
+            let (place, after) = rest.split_at(Axis(0), self.blocks.keys(block).len());
+            places.push((block, place));
+            rest = after;
+        }
+        places.into_par_iter().try_for_each(|(block, mut place)| {
+            self.blocks.read(block, place.view_mut())?;
+            if let Some(standardization) = by {
+                standardization.apply(place);
+            }
+            Ok::<_, Error>(())
+        })?;
+        Ok(Group { x, keys })
+    }
+}

@@ -1,0 +1,145 @@
+//! `AdamW` (Loshchilov & Hutter, 2019, "Decoupled Weight Decay Regularization") under a learning
+//! rate that rises linearly and falls along a cosine.
+
+use std::f64::consts::PI;
+
+use ndarray::linalg::general_mat_mul;
+use ndarray::parallel::prelude::*;
+use ndarray::{Array2, ArrayView2, Axis, Zip};
+
+/// Decay of the running means of gradients and of their squares.
+const DECAY: (f64, f64) = (0.9, 0.999);
+
+/// Keeps the division finite where gradients vanish.
+const EPSILON: f32 = 1e-8;
+
+/// Share of all steps in which the learning rate rises.
+const WARM_UP: f64 = 0.1;
+
+/// Rows of a parameter whose gradient is computed and used by one task, while it is in the
+/// cache. Fixed, and each number is one sum over the batch: threads don't change a bit.
+const BLOCK_ROWS: usize = 256;
+
+/// What one step does to every parameter.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rate {
+    /// Learning rate.
+    rate: f32,
+    /// Share of itself that a weight loses.
+    decay: f32,
+    /// What makes up for running means that started at 0.
+    correction: (f32, f32),
+}
+
+impl Rate {
+    /// The rate of step `step` (from 0), at this share of the whole training; `peak` is the
+    /// highest.
+    pub(crate) fn new(step: usize, at: f64, peak: f64, weight_decay: f64) -> Self {
+        let rate = peak * schedule(at);
+        let correction = |decay: f64| (1.0 - decay.powf((step + 1) as f64)).recip() as f32;
+        Self {
+            rate: rate as f32,
+            decay: (rate * weight_decay) as f32,
+            correction: (correction(DECAY.0), correction(DECAY.1)),
+        }
+    }
+
+    /// The same without decay: for shifts and scales.
+    pub(crate) fn without_decay(self) -> Self {
+        Self { decay: 0.0, ..self }
+    }
+}
+
+/// The learning rate as a share of its highest, from `at` 0 to 1: up in the first tenth, then
+/// half a cosine down to 0.
+fn schedule(at: f64) -> f64 {
+    if at < WARM_UP {
+        at / WARM_UP
+    } else {
+        0.5 * (1.0 + (PI * (at - WARM_UP) / (1.0 - WARM_UP)).cos())
+    }
+}
+
+/// A matrix of parameters with the running means of its gradient.
+#[derive(Debug, Clone)]
+pub(crate) struct Parameter {
+    /// `[inputs, outputs]`
+    pub(crate) values: Array2<f32>,
+    first: Array2<f32>,
+    second: Array2<f32>,
+}
+
+impl Parameter {
+    pub(crate) fn new(values: Array2<f32>) -> Self {
+        let zeros = Array2::zeros(values.dim());
+        Self { first: zeros.clone(), second: zeros, values }
+    }
+
+    /// A step along the gradient inputsᵀ · errors; `inputs` is `[rows, inputs]`, `errors`
+    /// `[rows, outputs]`.
+    pub(crate) fn descend(&mut self, inputs: ArrayView2<f32>, errors: ArrayView2<f32>, rate: Rate) {
+        let (first, second) = (&mut self.first, &mut self.second);
+        self.values
+            .axis_chunks_iter_mut(Axis(0), BLOCK_ROWS)
+            .into_par_iter()
+            .zip(first.axis_chunks_iter_mut(Axis(0), BLOCK_ROWS))
+            .zip(second.axis_chunks_iter_mut(Axis(0), BLOCK_ROWS))
+            .zip(inputs.axis_chunks_iter(Axis(1), BLOCK_ROWS))
+            .for_each(|(((mut values, mut first), mut second), inputs)| {
+                let mut gradient = Array2::zeros(values.dim());
+                general_mat_mul(1.0, &inputs.t(), &errors, 0.0, &mut gradient);
+                Zip::from(&mut values).and(&mut first).and(&mut second).and(&gradient).for_each(
+                    |value, first, second, &slope| rate.apply(value, first, second, slope),
+                );
+            });
+    }
+
+    /// The gradient of the first step, read from the running mean.
+    #[cfg(test)]
+    pub(crate) fn first_gradient(&self) -> Array2<f32> {
+        &self.first / (1.0 - DECAY.0) as f32
+    }
+}
+
+impl Rate {
+    /// Moves one parameter against its gradient `slope`.
+    #[inline]
+    fn apply(&self, value: &mut f32, first: &mut f32, second: &mut f32, slope: f32) {
+        *first += (1.0 - DECAY.0 as f32) * (slope - *first);
+        *second += (1.0 - DECAY.1 as f32) * (slope * slope - *second);
+        let scale = (*second * self.correction.1).sqrt() + EPSILON;
+        *value -= self.decay * *value + self.rate * (*first * self.correction.0) / scale;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn the_rate_rises_to_its_peak_and_falls_to_nothing() {
+        let rates: Vec<f64> =
+            (0..1000).map(|step| schedule((f64::from(step) + 0.5) / 1000.0)).collect();
+        assert!(rates[..100].is_sorted() && rates[100..].is_sorted_by(|a, b| a >= b));
+        assert!(rates[0] < 0.01 && rates[99] > 0.99 && rates[100] > 0.99 && rates[999] < 1e-5);
+        assert!((rates[549] - 0.5).abs() < 0.01);
+    }
+
+    /// The first step is as long as the rate whatever the slope, the second by the textbook:
+    /// slopes 2 and -1 give means 0.2 and 0.08 of the slopes, 0.004 and 0.004996 of their
+    /// squares, divided by 0.19 and 0.001999.
+    #[test]
+    fn two_steps_by_hand() {
+        let mut parameter = Parameter::new(array![[1.0]]);
+        let rate = |step| Rate { rate: 0.1, decay: 0.01, ..Rate::new(step, 0.1, 0.1, 0.1) };
+        parameter.descend(array![[1.0]].view(), array![[2.0]].view(), rate(0));
+        assert!((parameter.values[[0, 0]] - (0.99 - 0.1)).abs() < 1e-6);
+        assert!((parameter.first_gradient()[[0, 0]] - 2.0).abs() < 1e-6);
+        parameter.descend(array![[1.0]].view(), array![[-1.0]].view(), rate(1));
+        let step = 0.1 * (0.08 / 0.19) / (0.004_996_f64 / 0.001_999).sqrt();
+        let expected = 0.89 * 0.99 - step;
+        assert!((f64::from(parameter.values[[0, 0]]) - expected).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,202 @@
+//! Training by mini-batches: a network with or without a hidden layer.
+
+use ndarray::parallel::prelude::*;
+use ndarray::{Array1, Array2, ArrayView2, Axis};
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+
+use crate::adam::{Parameter, Rate};
+use crate::hidden::{Hidden, product};
+use crate::{Model, Network, Samples};
+
+/// How to train by mini-batches.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Recipe {
+    /// Units of the hidden layer; 0 is none: a linear classifier.
+    pub hidden: usize,
+    /// Share of the hidden units that are left out at random, for each row anew; 0 to below 1.
+    pub dropout: f32,
+    /// Share of each target that is spread over all classes; 0 to below 1.
+    pub smoothing: f32,
+    /// The highest learning rate.
+    pub learning_rate: f64,
+    /// Share of itself that a weight loses in a step, per learning rate. Biases lose nothing.
+    pub weight_decay: f64,
+    /// Rows of a step.
+    pub batch: usize,
+    /// Passes over all rows that the learning rate's rise and fall takes.
+    pub epochs: usize,
+    /// Decides first weights, order of rows, and what is dropped.
+    pub seed: u64,
+}
+
+/// A network in training. Batches come from outside: [`fit_network`] takes them from memory.
+#[derive(Debug, Clone)]
+pub struct Trainer {
+    recipe: Recipe,
+    hidden: Option<Hidden>,
+    /// `[hidden units or features, classes]`
+    weights: Parameter,
+    /// `[1, classes]`
+    bias: Parameter,
+    random: ChaCha8Rng,
+    step: usize,
+    /// Rows seen, and rows of all epochs.
+    seen: usize,
+    total: usize,
+}
+
+impl Trainer {
+    /// Starts a network for rows of `features` numbers and `classes` classes that will see
+    /// `rows` rows in each epoch.
+    #[must_use]
+    pub fn new(features: usize, classes: usize, rows: usize, recipe: &Recipe) -> Self {
+        let mut random = ChaCha8Rng::seed_from_u64(recipe.seed);
+        let mut uniform = |inputs: usize, outputs| {
+            let limit = (inputs as f32).sqrt().recip();
+            Array2::from_shape_simple_fn((inputs, outputs), || random.random_range(-limit..limit))
+        };
+        let hidden = (recipe.hidden > 0)
+            .then(|| Hidden::new(uniform(features, recipe.hidden), recipe.dropout));
+        let weights = match hidden {
+            Some(_) => uniform(recipe.hidden, classes),
+            None => Array2::zeros((features, classes)),
+        };
+        Self {
+            recipe: *recipe,
+            hidden,
+            weights: Parameter::new(weights),
+            bias: Parameter::new(Array2::zeros((1, classes))),
+            random,
+            step: 0,
+            seen: 0,
+            total: rows * recipe.epochs,
+        }
+    }
+
+    /// One step on rows `x` `[rows, features]` with labels `y`; gives their mean loss before it,
+    /// with smoothed targets.
+    ///
+    /// # Panics
+    /// If shapes or labels don't fit.
+    pub fn step(&mut self, x: ArrayView2<'_, f32>, y: &[usize]) -> f64 {
+        let rate = self.next_rate(y.len());
+        let activation = self.hidden.as_mut().map(|hidden| hidden.forward(x, &mut self.random));
+        let inputs = activation.as_ref().map_or(x, |activation| activation.output.view());
+        let mut error = product(inputs, self.weights.values.view());
+        error += &self.bias.values;
+        let loss = residuals(&mut error, y, self.recipe.smoothing);
+        let back = activation.as_ref().map(|_| product(error.view(), self.weights.values.t()));
+        self.weights.descend(inputs, error.view(), rate);
+        let ones = Array2::ones((y.len(), 1));
+        self.bias.descend(ones.view(), error.view(), rate.without_decay());
+        if let (Some(hidden), Some(activation), Some(back)) = (&mut self.hidden, &activation, back)
+        {
+            hidden.backward(x, activation, back, rate);
+        }
+        loss
+    }
+
+    /// The rate of the next step, on so many rows: that of the moment when half of them have
+    /// been seen.
+    fn next_rate(&mut self, rows: usize) -> Rate {
+        let at = (self.seen as f64 + 0.5 * rows as f64) / self.total.max(1) as f64;
+        let Recipe { learning_rate, weight_decay, .. } = self.recipe;
+        let rate = Rate::new(self.step, at, learning_rate, weight_decay);
+        self.step += 1;
+        self.seen += rows;
+        rate
+    }
+
+    /// The network as it is now: batch normalisation by its running statistics, nothing dropped.
+    ///
+    /// # Panics
+    /// Never: the layers fit each other by construction.
+    #[must_use]
+    pub fn network(&self) -> Network {
+        let weights = self.weights.values.t().as_standard_layout().into_owned();
+        let bias: Array1<f32> = self.bias.values.row(0).to_owned();
+        let last = Model { weights, bias };
+        match &self.hidden {
+            Some(hidden) => Network::of_two(hidden.layer(), last),
+            None => last.into(),
+        }
+    }
+}
+
+/// Replaces logits `[rows, classes]` by the derivative of the mean loss by them and gives that
+/// loss: cross-entropy with a `smoothing` share of each target spread over all classes.
+fn residuals(logits: &mut Array2<f32>, y: &[usize], smoothing: f32) -> f64 {
+    let (rows, classes) = logits.dim();
+    let spread = smoothing / classes as f32;
+    let scale = (rows as f32).recip();
+    let mut loss = 0.0;
+    for (mut row, &label) in logits.rows_mut().into_iter().zip(y) {
+        let max = row.fold(f32::NEG_INFINITY, |max, &value| max.max(value));
+        let sum: f32 = row.iter().map(|value| (value - max).exp()).sum();
+        let log_sum = max + sum.ln();
+        let mean = row.iter().map(|value| log_sum - value).sum::<f32>() * spread;
+        loss += f64::from((1.0 - smoothing) * (log_sum - row[label]) + mean);
+        row.mapv_inplace(|value| scale * ((value - log_sum).exp() - spread));
+        row[label] -= scale * (1.0 - smoothing);
+    }
+    loss / rows as f64
+}
+
+/// Ranges of about `batch` rows each that cover `rows`: none is much smaller than the others,
+/// as the statistics of a handful of rows would mislead batch normalisation.
+#[must_use]
+pub fn batches(rows: usize, batch: usize) -> Vec<std::ops::Range<usize>> {
+    let count = ((rows as f64 / batch as f64).round() as usize).max(1);
+    (0..count).map(|index| index * rows / count..(index + 1) * rows / count).collect()
+}
+
+/// The order of `rows` rows in an epoch.
+#[must_use]
+pub fn order(rows: usize, seed: u64, epoch: usize) -> Vec<usize> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(1 + epoch as u64);
+    let mut order: Vec<usize> = (0..rows).collect();
+    order.shuffle(&mut random);
+    order
+}
+
+/// Trains on rows in memory. After each epoch (counted from 1) `observe` sees its mean loss and
+/// the network, and ends the training by returning false.
+pub fn fit_network(
+    samples: &Samples<'_>,
+    recipe: &Recipe,
+    mut observe: impl FnMut(usize, f64, &Trainer) -> bool,
+) -> Network {
+    let (rows, features) = samples.x.dim();
+    let mut trainer = Trainer::new(features, samples.classes, rows, recipe);
+    let batches = batches(rows, recipe.batch);
+    for epoch in 0..recipe.epochs {
+        let order = order(rows, recipe.seed, epoch);
+        let mut loss = 0.0;
+        for batch in &batches {
+            let chosen = &order[batch.clone()];
+            let (x, y) = gather(samples, chosen);
+            loss += trainer.step(x.view(), &y) * chosen.len() as f64;
+        }
+        if !observe(epoch + 1, loss / rows as f64, &trainer) {
+            break;
+        }
+    }
+    trainer.network()
+}
+
+/// The rows `chosen` and their labels.
+fn gather(samples: &Samples<'_>, chosen: &[usize]) -> (Array2<f32>, Vec<usize>) {
+    let mut x = Array2::zeros((chosen.len(), samples.x.ncols()));
+    x.axis_iter_mut(Axis(0))
+        .into_par_iter()
+        .zip(chosen)
+        .for_each(|(mut to, &row)| to.assign(&samples.x.row(row)));
+    (x, chosen.iter().map(|&row| samples.y[row]).collect())
+}
+
+#[cfg(test)]
+mod tests;
