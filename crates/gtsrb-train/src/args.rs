@@ -14,7 +14,10 @@ const EXAMPLE: &str = "Examples:
   gtsrb-train shots --config pipelines/gtsrb.toml --shots 1,2,4,8,16 --seeds 5
   gtsrb-train baselines --config pipelines/gtsrb.toml";
 
-/// Trains a linear head on the embeddings and writes it and the whole classifier
+/// Rows of a step by mini-batches.
+const BATCH: usize = 256;
+
+/// Trains a head on the embeddings and writes it and the whole classifier
 #[derive(clap::Parser, Debug)]
 #[command(version, after_help = EXAMPLE, args_conflicts_with_subcommands = true)]
 pub struct Args {
@@ -91,6 +94,35 @@ impl AsRef<Common> for Args {
 #[derive(clap::Args, Serialize, Debug, Default)]
 #[command(next_help_heading = "Settings of [train]")]
 pub struct Flags {
+    /// How the head is fitted: a path of penalties by L-BFGS, or epochs of mini-batches
+    /// [default: lbfgs; sgd with a hidden layer]
+    #[arg(long, value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    solver: Option<Solver>,
+    /// Units of a hidden layer; 0 is a linear head [default: 0]
+    #[arg(long, value_name = "UNITS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hidden: Option<usize>,
+    /// Share of the hidden units left out at random in training [default: 0.5]
+    #[arg(long, value_name = "SHARE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropout: Option<f32>,
+    /// Passes over the embeddings, of which the best is chosen; sgd only [default: 20]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epochs: Option<usize>,
+    /// Highest learning rate; sgd only [default: 0.002]
+    #[arg(long, value_name = "RATE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    learning_rate: Option<f64>,
+    /// Share of itself that a weight loses in a step, per learning rate; sgd only [default: 0.01]
+    #[arg(long, value_name = "SHARE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight_decay: Option<f64>,
+    /// Bytes of embeddings in memory; more are read in blocks; sgd only [default: 8589934592]
+    #[arg(long, value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<u64>,
     /// L2 penalties to try [default: 1e-1 to 1e-6 in powers of ten, and up to 1e2 where the
     /// strongest is chosen]
     #[arg(long, value_name = "L,L,...", value_delimiter = ',')]
@@ -138,6 +170,16 @@ pub struct Flags {
     max_iterations: Option<usize>,
 }
 
+/// How a head is fitted.
+#[derive(Serialize, Deserialize, clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Solver {
+    /// A path of penalties, each fitted until it converges.
+    Lbfgs,
+    /// Epochs of mini-batches.
+    Sgd,
+}
+
 /// Which penalty of a path is chosen.
 #[derive(Serialize, Deserialize, clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
@@ -152,6 +194,20 @@ pub enum Rule {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
+    /// How the head is fitted; `None` is what the head needs.
+    pub solver: Option<Solver>,
+    /// Units of the hidden layer; 0 is none.
+    pub hidden: usize,
+    /// Share of them left out at random.
+    pub dropout: f32,
+    /// Passes over the embeddings.
+    pub epochs: usize,
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// Share of itself that a weight loses in a step, per learning rate.
+    pub weight_decay: f64,
+    /// Bytes of embeddings in memory.
+    pub memory: u64,
     /// L2 penalties λ to try, strongest first; `None` leaves it to the
     /// [search](crate::search).
     pub lambdas: Option<Vec<f64>>,
@@ -180,6 +236,13 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            solver: None,
+            hidden: 0,
+            dropout: 0.5,
+            epochs: 20,
+            learning_rate: 2e-3,
+            weight_decay: 1e-2,
+            memory: 8 << 30,
             lambdas: None,
             rule: Rule::Best,
             validation: 0.2,
@@ -234,7 +297,63 @@ impl Settings {
         if max_iterations == 0 {
             return wrong("max_iterations = 0: must be at least 1".into());
         }
+        settings.check_descent()?;
         Ok(settings)
+    }
+
+    /// What only training by mini-batches reads, and what it can't do.
+    fn check_descent(&self) -> Result<()> {
+        let wrong = |what: String| Err(Error::config(format!("[train] {what}")));
+        let Self { hidden, dropout, epochs, learning_rate, weight_decay, memory, .. } = *self;
+        if hidden > 0 && self.solver == Some(Solver::Lbfgs) {
+            return wrong(format!("hidden = {hidden} needs solver = \"sgd\""));
+        }
+        if !(0.0..1.0).contains(&dropout) {
+            return wrong(format!("dropout = {dropout}: must be 0 or more, below 1"));
+        }
+        if epochs == 0 {
+            return wrong("epochs = 0: must be at least 1".into());
+        }
+        for (key, value) in [("learning_rate", learning_rate), ("weight_decay", weight_decay)] {
+            if !(value > 0.0 && value.is_finite()) {
+                return wrong(format!("{key} = {value}: must be above 0"));
+            }
+        }
+        if memory == 0 {
+            return wrong("memory = 0: must be above 0".into());
+        }
+        let path_only = [
+            ("folds", self.folds.is_some()),
+            ("class_weights", self.class_weights != ClassWeights::None),
+            ("warm_start", self.warm_start.is_some()),
+        ];
+        let unfit = path_only.iter().find(|(_, given)| *given && self.solver() == Solver::Sgd);
+        if let Some((key, _)) = unfit {
+            return wrong(format!("{key} needs a linear head and solver = \"lbfgs\""));
+        }
+        Ok(())
+    }
+
+    /// How the head is fitted.
+    #[must_use]
+    pub fn solver(&self) -> Solver {
+        let needed = if self.hidden > 0 { Solver::Sgd } else { Solver::Lbfgs };
+        self.solver.unwrap_or(needed)
+    }
+
+    /// How to train by mini-batches.
+    #[must_use]
+    pub fn recipe(&self) -> softmax::Recipe {
+        softmax::Recipe {
+            hidden: self.hidden,
+            dropout: self.dropout,
+            smoothing: self.label_smoothing,
+            learning_rate: self.learning_rate,
+            weight_decay: self.weight_decay,
+            batch: BATCH,
+            epochs: self.epochs,
+            seed: self.seed,
+        }
     }
 
     /// When a fit ends.

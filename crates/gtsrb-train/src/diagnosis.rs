@@ -34,7 +34,8 @@ pub fn diagnose(trained: &Trained, rule: Rule, classes: &[String]) -> Vec<String
     sentences
 }
 
-fn fit(chosen: &Trial, counts: &Counts) -> String {
+/// How well the training part is learned and the validation part recognised.
+pub fn fit(chosen: &Trial, counts: &Counts) -> String {
     let (train, validation) = (chosen.train_accuracy, chosen.validation_accuracy);
     let numbers = format!(
         "{:.2} % right on the training part, {:.2} % on the validation part, {} (log-loss {:.4} \
@@ -74,7 +75,7 @@ fn kept_out(counts: &Counts) -> String {
 }
 
 /// Whether the validation part is large enough to tell settings apart.
-fn certainty(chosen: &Trial, counts: &Counts) -> Option<String> {
+pub fn certainty(chosen: &Trial, counts: &Counts) -> Option<String> {
     let half = 1.96 * chosen.accuracy_error;
     let (what, number) = if has_tracks(counts) {
         ("tracks", counts.validation_tracks)
@@ -143,7 +144,8 @@ fn convergence(trained: &Trained) -> String {
     }
 }
 
-fn calibration(chosen: &Trial) -> String {
+/// What the temperature changes.
+pub fn calibration(chosen: &Trial) -> String {
     let (temperature, loss) = chosen.calibration();
     let losses = format!(
         "log-loss {:.4} without and {loss:.4} with temperature {temperature:.2}",
@@ -162,7 +164,8 @@ fn calibration(chosen: &Trial) -> String {
     }
 }
 
-fn unvalidated(labels: &[usize], classes: &[String]) -> Option<String> {
+/// Classes of which nothing was kept out.
+pub fn unvalidated(labels: &[usize], classes: &[String]) -> Option<String> {
     let names: Vec<&str> = labels.iter().map(|&label| classes[label].as_str()).collect();
     (!names.is_empty()).then(|| {
         format!(

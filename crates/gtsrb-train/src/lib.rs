@@ -13,13 +13,17 @@ mod balance;
 mod baselines;
 mod curve;
 mod data;
+mod descent;
+mod descent_record;
 mod diagnosis;
 mod division;
 mod export;
+mod product;
 mod record;
 mod report;
 mod search;
 mod split;
+pub mod stream;
 mod study;
 mod summary;
 mod train;
@@ -30,20 +34,18 @@ mod warm;
 
 use std::collections::BTreeMap;
 
-use artifact::{Output, Predictions, Staged, Work};
+use artifact::{Output, Work};
 use embed::Runtime;
-use softmax::{predicted, probabilities};
 use stage::{Error, Outcome, Result};
 
 pub use args::Args;
-use args::Settings;
+use args::{Settings, Solver};
 use data::Inputs;
 use export::Files;
-use record::Training;
+use product::Product;
 pub use report::Report;
 use study::study;
 use summary::Summary;
-use train::{Trained, train};
 use verify::verify;
 use warm::{PARTIAL, Warm};
 
@@ -81,49 +83,22 @@ fn fit(args: &Args) -> Result<Outcome<Report>> {
     Runtime::load()?;
     let backbone = inputs.backbone()?;
 
-    let trained = args.common.in_threads(|| train(&inputs, &settings, warm.as_ref()))?;
-    let files = Files::new(&inputs, &backbone, &trained.head)?;
-    verify(&inputs, &files, &trained.head, &trained.probe)?;
-    let training = Training::new(&inputs, &trained, settings.rule);
-    training.warn();
-    let staged = stage_files(&output, &files, &training, &trained)?;
-    let facts = Summary::new(&trained).to_facts()?;
-    let manifest = output.commit(work, staged, BTreeMap::new(), facts)?;
-    Ok(Outcome::Done(Report::Trained(Summary::of(&manifest)?)))
-}
-
-fn stage_files(
-    output: &Output,
-    files: &Files,
-    training: &Training,
-    trained: &Trained,
-) -> Result<Vec<Staged>> {
-    Ok(vec![
+    let made = args.common.in_threads(|| match settings.solver() {
+        Solver::Lbfgs => Product::of_path(&inputs, &settings, warm.as_ref()),
+        Solver::Sgd => Product::of_epochs(&inputs, &settings),
+    })?;
+    let files = Files::new(&inputs, &backbone, &made.head)?;
+    verify(&inputs, &files, &made.head, &made.probe)?;
+    let staged = vec![
         output.write("head.safetensors", &files.safetensors)?,
         output.write("head.onnx", &files.head)?,
         output.write("classifier.onnx", &files.classifier)?,
-        output.write("training.json", &training.to_bytes()?)?,
-        kept_out(output, trained)?,
-        output.write(PARTIAL, &trained.partial.to_bytes()?)?,
-    ])
-}
-
-/// `oof.parquet`: what the fits that hadn't seen a picture say of it.
-fn kept_out(output: &Output, trained: &Trained) -> Result<Staged> {
-    let (search, rows) = (&trained.search, &trained.split.rows);
-    let temperature = search.trial().calibration().0 as f32;
-    let probabilities = probabilities(search.logits.clone(), temperature);
-    let paths: Vec<&str> = search.kept.rows.iter().map(|&row| rows[row].path.as_str()).collect();
-    let mut file = output.create("oof.parquet")?;
-    Predictions {
-        paths: &paths,
-        labels: &search.kept.labels,
-        predicted: &predicted(probabilities.view()),
-        probabilities: &probabilities,
-        folds: Some(&search.kept.turns),
-    }
-    .write(&mut file)?;
-    file.finish(Some(paths.len() as u64))
+        output.write("training.json", &made.record)?,
+        made.write_kept_out(&output)?,
+        output.write(PARTIAL, &made.partial.to_bytes()?)?,
+    ];
+    let manifest = output.commit(work, staged, BTreeMap::new(), made.summary.to_facts()?)?;
+    Ok(Outcome::Done(Report::Trained(Summary::of(&manifest)?)))
 }
 
 /// What decides the model's bytes. The images are among the embeddings' own inputs.
@@ -141,11 +116,15 @@ fn work_of(inputs: &Inputs, settings: &Settings) -> Result<Work> {
 }
 
 fn plan(inputs: &Inputs, settings: &Settings) -> Result<Outcome<Report>> {
+    let how = match (settings.solver(), &settings.lambdas) {
+        (Solver::Sgd, _) => format!("in at most {} epochs", settings.epochs),
+        (Solver::Lbfgs, Some(lambdas)) => format!("with penalties of {lambdas:?}"),
+        (Solver::Lbfgs, None) => "with penalties of 1e-1 and down".to_owned(),
+    };
     Ok(Outcome::Planned(format!(
-        "would train on {} embeddings of {} numbers, {} classes, with penalties of {}",
+        "would train on {} embeddings of {} numbers, {} classes, {how}",
         inputs.rows()?.len(),
         inputs.embedded.dims()?,
         inputs.classes.len(),
-        settings.lambdas.as_ref().map_or("1e-1 and down".to_owned(), |l| format!("{l:?}")),
     )))
 }

@@ -42,8 +42,9 @@ pub struct Training<'a> {
     losses: &'a [f64],
 }
 
+/// Images of a class.
 #[derive(Serialize)]
-struct Class<'a> {
+pub struct Class<'a> {
     name: &'a str,
     /// In the training part of the first turn.
     train: usize,
@@ -51,7 +52,8 @@ struct Class<'a> {
     validation: usize,
 }
 
-fn classes<'a>(names: &'a [String], split: &Split) -> Vec<Class<'a>> {
+/// Images of every class, by their names.
+pub fn classes<'a>(names: &'a [String], split: &Split) -> Vec<Class<'a>> {
     let mut classes: Vec<Class<'a>> =
         names.iter().map(|name| Class { name, train: 0, validation: 0 }).collect();
     for (row, turn) in split.rows.iter().zip(&split.turns) {
@@ -119,20 +121,25 @@ impl<'a> Training<'a> {
                 self.refit.iterations
             );
         }
-        for class in self.classes.iter().filter(|class| class.validation == 0) {
-            if class.train == 0 {
-                warn!("class {} has no training image and will never be predicted", class.name);
-            } else {
-                warn!("class {} has a single track or picture: none was kept out", class.name);
-            }
+        warn_of_classes(&self.classes);
+    }
+}
+
+/// Logs which classes can't be trained or validated.
+pub fn warn_of_classes(classes: &[Class<'_>]) {
+    for class in classes.iter().filter(|class| class.validation == 0) {
+        if class.train == 0 {
+            warn!("class {} has no training image and will never be predicted", class.name);
+        } else {
+            warn!("class {} has a single track or picture: none was kept out", class.name);
         }
     }
+}
 
-    /// The file's bytes.
-    pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut bytes = serde_json::to_vec_pretty(self)
-            .map_err(|e| Error::internal(format!("cannot write training.json: {e}")))?;
-        bytes.push(b'\n');
-        Ok(bytes)
-    }
+/// The file's bytes.
+pub fn to_bytes(record: &impl Serialize) -> Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(record)
+        .map_err(|e| Error::internal(format!("cannot write training.json: {e}")))?;
+    bytes.push(b'\n');
+    Ok(bytes)
 }

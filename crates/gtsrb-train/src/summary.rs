@@ -6,9 +6,11 @@ use std::fmt::{self, Display};
 use artifact::Manifest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use softmax::Score;
 use stage::{Error, Result};
 
-use crate::train::Trained;
+use crate::split::Counts;
+use crate::trial::Trial;
 
 /// The result in numbers; accuracies are fractions.
 #[derive(Serialize, Deserialize, Debug, PartialEq)]
@@ -35,19 +37,23 @@ pub struct Summary {
 
 impl Summary {
     /// The summary of a training.
-    pub(crate) fn new(trained: &Trained) -> Self {
-        let (chosen, counts) = (trained.search.trial(), &trained.split.counts);
+    pub(crate) fn new(
+        (chosen, refit): (&Trial, &Score),
+        counts: &Counts,
+        classes: usize,
+        iterations: usize,
+    ) -> Self {
         let (temperature, validation_loss) = chosen.calibration();
         Self {
             lambda: chosen.lambda,
             validation_accuracy: chosen.validation_accuracy,
             validation_loss,
             temperature,
-            train_accuracy: trained.refit_score.top1,
+            train_accuracy: refit.top1,
             images: counts.images,
             validation_images: counts.validation_images,
-            classes: trained.head.classes.len(),
-            iterations: trained.iterations(),
+            classes,
+            iterations,
         }
     }
 

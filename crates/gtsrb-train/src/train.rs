@@ -5,7 +5,7 @@ use std::time::Instant;
 use artifact::embeddings::Row;
 use artifact::head::Head;
 use ndarray::{Array2, ArrayView2, Axis};
-use softmax::{Fit, Model, Score};
+use softmax::{Fit, Network, Score};
 use stage::{Error, Result};
 use tracing::info;
 
@@ -63,7 +63,8 @@ pub fn train(inputs: &Inputs, settings: &Settings, warm: Option<&Warm>) -> Resul
     let lambda = search.trial().lambda;
     let refit = fit_or_stop(&all, lambda, &search.model, &settings.options(), |_| ())?;
     info!("trained in {:.1} s", started.elapsed().as_secs_f64());
-    let head = |model: &Model| head(inputs, division.standardization.fold(model), search.trial());
+    let head =
+        |model: &Model| head(inputs, division.standardization.fold(model).into(), search.trial());
     let iterations = iterations(&search, &refit);
     let change = warm.zip(before.as_ref()).map(|(warm, before)| {
         warm.change(inputs, &split, (before, &search.logits), &search.kept.rows, iterations)
@@ -131,9 +132,10 @@ impl Trained {
     }
 }
 
-fn head(inputs: &Inputs, model: Model, chosen: &Trial) -> Head {
+/// The head with everything that it is to know.
+pub fn head(inputs: &Inputs, network: Network, chosen: &Trial) -> Head {
     Head {
-        network: model.into(),
+        network,
         temperature: chosen.calibration().0 as f32,
         classes: inputs.classes.clone(),
         view: inputs.view_hash,
@@ -142,12 +144,24 @@ fn head(inputs: &Inputs, model: Model, chosen: &Trial) -> Head {
 }
 
 impl Probe {
-    fn new(rows: &[Row], x: ArrayView2<'_, f32>) -> Self {
-        let count = PROBES.min(rows.len());
-        let chosen: Vec<usize> = (0..count).map(|index| index * rows.len() / count).collect();
+    /// Some of `rows`, whose stored embeddings are `x`.
+    pub fn new(rows: &[Row], x: ArrayView2<'_, f32>) -> Self {
+        let chosen = Self::places(rows.len());
         Self {
             rows: chosen.iter().map(|&index| rows[index].clone()).collect(),
             embeddings: x.select(Axis(0), &chosen),
         }
+    }
+
+    /// Some of `rows`; their embeddings are read.
+    pub fn read(inputs: &Inputs, rows: &[Row]) -> Result<Self> {
+        let chosen = Self::places(rows.len());
+        let rows: Vec<Row> = chosen.into_iter().map(|index| rows[index].clone()).collect();
+        Ok(Self { embeddings: inputs.matrix(&rows)?, rows })
+    }
+
+    fn places(rows: usize) -> Vec<usize> {
+        let count = PROBES.min(rows);
+        (0..count).map(|index| index * rows / count).collect()
     }
 }

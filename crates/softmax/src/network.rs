@@ -4,7 +4,7 @@ use ndarray::parallel::prelude::*;
 use ndarray::{Array2, ArrayView2, Axis};
 
 use crate::model::BLOCK_ROWS;
-use crate::{Error, Model};
+use crate::{Error, Model, Standardization};
 
 /// A classifier of one or more linear layers: each one but the last is followed by a rectifier,
 /// max(0, ·). With a single layer it is linear.
@@ -58,6 +58,13 @@ impl Network {
     #[must_use]
     pub fn classes(&self) -> usize {
         self.layers[self.layers.len() - 1].bias.len()
+    }
+
+    /// The network of raw features that equals this one on standardised ones.
+    #[must_use]
+    pub fn on_raw(mut self, standardization: &Standardization) -> Self {
+        self.layers[0] = standardization.fold(&self.layers[0]);
+        self
     }
 
     /// Logits `[rows, classes]` of `x` `[rows, features]`.

@@ -1,0 +1,276 @@
+//! From embeddings to a head by mini-batches: a linear one, or one with a hidden layer.
+
+use std::time::Instant;
+
+use artifact::embeddings::{Cache, Row};
+use ndarray::{Array2, ArrayView2};
+use softmax::{
+    Fit, Model, Network, Recipe, Samples, Score, Standardization, Stop, Trainer, fit_network,
+    fit_temperature, score,
+};
+use stage::{Result, cache_dir, check_interrupt};
+use tracing::info;
+
+use crate::args::Settings;
+use crate::data::{Inputs, labels};
+use crate::division::Division;
+use crate::split::Split;
+use crate::stream::Stream;
+use crate::train::Probe;
+use crate::trial::{KeptOut, Trial};
+use crate::walk::{Attempt, Look};
+
+/// Epochs in a row that may be no better than the best before training ends.
+const PATIENCE: usize = 5;
+
+/// A head that was trained by mini-batches, and how it came about.
+pub struct Descent {
+    /// Of embeddings as they are stored.
+    pub network: Network,
+    /// The same of the best epoch on the training part.
+    pub partial: Network,
+    /// What was asked for.
+    pub recipe: Recipe,
+    /// The training on the training part.
+    pub trial: Trial,
+    /// The epoch that was best there.
+    pub epochs: usize,
+    /// That epoch's logits of what was kept out.
+    pub logits: Array2<f32>,
+    /// What was kept out.
+    pub kept: KeptOut,
+    /// All images.
+    pub split: Split,
+    /// Mean loss of each epoch of the last training, on everything.
+    pub losses: Vec<f64>,
+    /// Score of the last training.
+    pub refit: Score,
+    /// Some embeddings as they are stored.
+    pub probe: Probe,
+}
+
+/// Splits, standardises, trains until the validation part gets no better, and trains again on
+/// everything, for as many epochs as were best. Embeddings that are more than `memory` bytes
+/// are read in blocks; the temperature is the one of the validation part.
+pub fn descend(inputs: &Inputs, settings: &Settings) -> Result<Descent> {
+    let split = Split::new(inputs.rows()?, inputs.classes.len(), settings)?;
+    let bytes = (split.rows.len() * inputs.embedded.dims()? * size_of::<f32>()) as u64;
+    if bytes <= settings.memory {
+        in_memory(inputs, settings, split)
+    } else {
+        info!("{:.1} GB of embeddings are read in blocks", bytes as f64 / 1e9);
+        streamed(inputs, settings, split)
+    }
+}
+
+fn in_memory(inputs: &Inputs, settings: &Settings, split: Split) -> Result<Descent> {
+    let mut probe = None;
+    let division = Division::read(inputs, &split, &split.part(0), settings, |rows, x| {
+        probe = Some(Probe::new(rows, x));
+    })?;
+    let parts = Parts {
+        train: &division.train()?,
+        validation: &division.validation()?,
+        all: &division.all()?,
+        watched: division.validation()?,
+    };
+    let probe = probe.ok_or_else(|| stage::Error::internal("no embeddings were read"))?;
+    fit(&parts, &division.standardization, settings.recipe(), split, probe)
+}
+
+fn streamed(inputs: &Inputs, settings: &Settings, split: Split) -> Result<Descent> {
+    let cache = Cache::open(&cache_dir().join("embeddings"), inputs.view_hash)?;
+    let (dims, classes) = (inputs.embedded.dims()?, inputs.classes.len());
+    let part = split.part(0);
+    let rows: Vec<Row> = part.order.iter().map(|&index| split.rows[index].clone()).collect();
+    let (labels, keys) = (labels(&rows), rows.iter().map(|row| row.key).collect::<Vec<_>>());
+    // Half of the memory for the rows that are trained on, a quarter for those watched.
+    let open = |range: std::ops::Range<usize>| {
+        Stream::new(&cache, &keys[range.clone()], &labels[range], dims, settings.memory / 2)
+    };
+    let train = open(0..part.train)?;
+    let by = train.standardization(|row| rows[row].path.clone())?;
+    let watched = watched(&rows[part.train..], settings.memory / 4, dims);
+    let (watched_y, mut watched_x) = (self::labels(&watched), inputs.matrix(&watched)?);
+    by.apply(watched_x.view_mut());
+    let streamed = |stream| Streamed { stream, by: &by, classes };
+    let parts = Parts {
+        train: &streamed(train),
+        validation: &streamed(open(part.train..rows.len())?),
+        all: &streamed(open(0..rows.len())?),
+        watched: Samples::new(watched_x.view(), &watched_y, classes)
+            .map_err(|e| crate::data::describe(&e, &watched, watched_x.view()))?,
+    };
+    let probe = Probe::read(inputs, &rows)?;
+    fit(&parts, &by, settings.recipe(), split, probe)
+}
+
+/// As many of the `rows` as fit into `bytes`, evenly spread.
+fn watched(rows: &[Row], bytes: u64, dims: usize) -> Vec<Row> {
+    let room = (bytes as usize / (dims * size_of::<f32>())).max(1).min(rows.len());
+    (0..room).map(|index| rows[index * rows.len() / room].clone()).collect()
+}
+
+/// What is trained on and what it is judged by.
+struct Parts<'a> {
+    train: &'a dyn Rows,
+    validation: &'a dyn Rows,
+    /// Both.
+    all: &'a dyn Rows,
+    /// The validation part, or as much of it as fits into memory.
+    watched: Samples<'a>,
+}
+
+/// Standardised embeddings, wherever they are.
+trait Rows {
+    fn labels(&self) -> &[usize];
+    fn logits(&self, network: &Network) -> Result<Array2<f32>>;
+    fn fit(&self, recipe: &Recipe, observe: &mut Observer<'_>) -> Result<Network>;
+}
+
+/// Sees the number of an epoch, its mean loss and the network; false ends the training.
+type Observer<'a> = dyn FnMut(usize, f64, &Trainer) -> bool + 'a;
+
+impl Rows for Samples<'_> {
+    fn labels(&self) -> &[usize] {
+        Samples::labels(self)
+    }
+
+    fn logits(&self, network: &Network) -> Result<Array2<f32>> {
+        Ok(network.logits(self.x()))
+    }
+
+    fn fit(&self, recipe: &Recipe, observe: &mut Observer<'_>) -> Result<Network> {
+        Ok(fit_network(self, recipe, observe))
+    }
+}
+
+/// Embeddings that are read in blocks and standardised then.
+struct Streamed<'a> {
+    stream: Stream<'a>,
+    by: &'a Standardization,
+    classes: usize,
+}
+
+impl Rows for Streamed<'_> {
+    fn labels(&self) -> &[usize] {
+        self.stream.labels()
+    }
+
+    fn logits(&self, network: &Network) -> Result<Array2<f32>> {
+        self.stream.logits(network, self.by)
+    }
+
+    fn fit(&self, recipe: &Recipe, observe: &mut Observer<'_>) -> Result<Network> {
+        self.stream.fit(self.classes, recipe, self.by, observe)
+    }
+}
+
+fn fit(
+    parts: &Parts<'_>,
+    by: &Standardization,
+    recipe: Recipe,
+    split: Split,
+    probe: Probe,
+) -> Result<Descent> {
+    let started = Instant::now();
+    let mut watch = Watch::default();
+    let last = parts.train.fit(&recipe, &mut |epoch, loss, trainer| {
+        watch.look(epoch, loss, &trainer.network(), &parts.watched);
+        watch.may_go_on() && check_interrupt().is_ok()
+    })?;
+    check_interrupt()?;
+    let epochs = watch.epochs;
+    let kept = KeptOut::of(&split, 0..1);
+    let (trial, logits, partial) = watch.judge(parts, &kept, &recipe, last)?;
+    let mut losses = Vec::new();
+    let network = parts.all.fit(&recipe, &mut |epoch, loss, _| {
+        losses.push(loss);
+        epoch < epochs && check_interrupt().is_ok()
+    })?;
+    check_interrupt()?;
+    let refit = score(parts.all.logits(&network)?.view(), parts.all.labels());
+    info!("trained in {:.1} s", started.elapsed().as_secs_f64());
+    let (network, partial) = (network.on_raw(by), partial.on_raw(by));
+    Ok(Descent {
+        network,
+        partial,
+        recipe,
+        trial,
+        epochs,
+        logits,
+        kept,
+        split,
+        losses,
+        refit,
+        probe,
+    })
+}
+
+/// The validation part during a training.
+#[derive(Default)]
+struct Watch {
+    /// After each epoch.
+    looks: Vec<Look>,
+    /// Mean loss of each epoch on the training part.
+    losses: Vec<f64>,
+    /// The epoch with the lowest log-loss after temperature scaling.
+    epochs: usize,
+    /// That loss, and the network.
+    best: Option<(f64, Network)>,
+}
+
+impl Watch {
+    fn look(&mut self, epoch: usize, train_loss: f64, network: &Network, on: &Samples<'_>) {
+        let logits = network.logits(on.x());
+        let Score { loss, top1 } = score(logits.view(), on.labels());
+        let calibrated = calibrated(logits.view(), on.labels());
+        info!(
+            "epoch {epoch}: validation {:.2} % (log-loss {loss:.4}, calibrated {calibrated:.4}), \
+             loss of training {train_loss:.4}",
+            100.0 * top1
+        );
+        self.looks.push(Look { iteration: epoch, loss, accuracy: top1 });
+        self.losses.push(train_loss);
+        if self.best.as_ref().is_none_or(|(best, _)| calibrated < *best) {
+            self.best = Some((calibrated, network.clone()));
+            self.epochs = epoch;
+        }
+    }
+
+    fn may_go_on(&self) -> bool {
+        self.looks.len() - self.epochs < PATIENCE
+    }
+
+    /// Judges the best epoch's network, or without one the `last`. There is no gradient at an
+    /// end: a trial of this solver has none.
+    fn judge(
+        self,
+        parts: &Parts<'_>,
+        kept: &KeptOut,
+        recipe: &Recipe,
+        last: Network,
+    ) -> Result<(Trial, Array2<f32>, Network)> {
+        let best = self.best.map_or(last, |(_, network)| network);
+        let logits = parts.validation.logits(&best)?;
+        let train = score(parts.train.logits(&best)?.view(), parts.train.labels());
+        let fit = Fit {
+            model: Model::zeros(0, 0),
+            lambda: recipe.weight_decay,
+            objective: self.losses.last().copied().unwrap_or_default(),
+            gradient_norm: 0.0,
+            iterations: self.looks.len(),
+            evaluations: 0,
+            stop: Stop::Asked,
+            curve: self.losses,
+        };
+        let attempt = Attempt { fit, train, logits, looks: self.looks };
+        Ok((Trial::new(&[&attempt], kept)?, attempt.logits, best))
+    }
+}
+
+/// Log-loss with the temperature that makes it lowest.
+fn calibrated(logits: ArrayView2<'_, f32>, labels: &[usize]) -> f64 {
+    let temperature = fit_temperature(logits, labels) as f32;
+    score((&logits / temperature).view(), labels).loss
+}
