@@ -144,6 +144,13 @@ bench-curves: .venv-figures/ready ## learning curve, few shots, baselines and pe
 	@.venv-figures/bin/python benches/curves.py '$(RUNS_DIR)/$(PIPELINE)' \
 	    '$(RUNS_DIR)/bench/curves.json' docs/images docs/training.md
 
+# Writes 5 GB to $(CACHE_DIR)/bench-stream and removes them again.
+.PHONY: bench-stream
+bench-stream: ## train on 2,000,000 embeddings in less than 2 GiB of memory
+	@cargo build --release --quiet --workspace --example bench-stream
+	@$(PYTHON) benches/stream.py target/release/examples/bench-stream '$(CACHE_DIR)/bench-stream' \
+	    '$(RUNS_DIR)/bench/stream.json' docs/training.md
+
 oracles: ## remake the committed golden files with PyTorch
 	@rm -rf .venv-torch && $(PYTHON) -m venv .venv-torch
 	@.venv-torch/bin/pip install --quiet --requirement tests/oracles/requirements-torch.txt

@@ -1,5 +1,6 @@
 //! From embeddings to a head by mini-batches: a linear one, or one with a hidden layer.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use artifact::embeddings::{Cache, Row};
@@ -8,7 +9,7 @@ use softmax::{
     Fit, Model, Network, Recipe, Samples, Score, Standardization, Stop, Trainer, fit_network,
     fit_temperature, score,
 };
-use stage::{Result, cache_dir, check_interrupt};
+use stage::{Error, Result, cache_dir, check_interrupt};
 use tracing::info;
 
 use crate::args::Settings;
@@ -53,7 +54,7 @@ pub struct Descent {
 /// everything, for as many epochs as were best. Embeddings that are more than `memory` bytes
 /// are read in blocks; the temperature is the one of the validation part.
 pub fn descend(inputs: &Inputs, settings: &Settings) -> Result<Descent> {
-    let split = Split::new(inputs.rows()?, inputs.classes.len(), settings)?;
+    let split = Split::new(inputs.rows()?, inputs.classes.len(), settings, &BTreeSet::new())?;
     let bytes = (split.rows.len() * inputs.embedded.dims()? * size_of::<f32>()) as u64;
     if bytes <= settings.memory {
         in_memory(inputs, settings, split)
@@ -74,7 +75,7 @@ fn in_memory(inputs: &Inputs, settings: &Settings, split: Split) -> Result<Desce
         all: &division.all()?,
         watched: division.validation()?,
     };
-    let probe = probe.ok_or_else(|| stage::Error::internal("no embeddings were read"))?;
+    let probe = probe.ok_or_else(|| Error::internal("no embeddings were read"))?;
     fit(&parts, &division.standardization, settings.recipe(), split, probe)
 }
 
@@ -180,6 +181,7 @@ fn fit(
         watch.may_go_on() && check_interrupt().is_ok()
     })?;
     check_interrupt()?;
+    watch.require_numbers(&recipe)?;
     let epochs = watch.epochs;
     let kept = KeptOut::of(&split, 0..1);
     let (trial, logits, partial) = watch.judge(parts, &kept, &recipe, last)?;
@@ -239,7 +241,24 @@ impl Watch {
     }
 
     fn may_go_on(&self) -> bool {
-        self.looks.len() - self.epochs < PATIENCE
+        self.are_numbers() && self.looks.len() - self.epochs < PATIENCE
+    }
+
+    /// Steps that are too long end in numbers that are none.
+    fn require_numbers(&self, recipe: &Recipe) -> Result<()> {
+        if self.are_numbers() {
+            return Ok(());
+        }
+        Err(Error::config(format!(
+            "[train] learning_rate = {}: training diverged in epoch {}; choose a lower one",
+            recipe.learning_rate,
+            self.losses.len()
+        )))
+    }
+
+    fn are_numbers(&self) -> bool {
+        self.losses.iter().all(|loss| loss.is_finite())
+            && self.looks.iter().all(|look| look.loss.is_finite())
     }
 
     /// Judges the best epoch's network, or without one the `last`. There is no gradient at an

@@ -5,7 +5,7 @@ use std::time::Instant;
 use artifact::embeddings::Row;
 use artifact::head::Head;
 use ndarray::{Array2, ArrayView2, Axis};
-use softmax::{Fit, Network, Score};
+use softmax::{Fit, Model, Network, Score};
 use stage::{Error, Result};
 use tracing::info;
 
