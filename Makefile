@@ -144,6 +144,11 @@ bench-curves: .venv-figures/ready ## learning curve, few shots, baselines and pe
 	@.venv-figures/bin/python benches/curves.py '$(RUNS_DIR)/$(PIPELINE)' \
 	    '$(RUNS_DIR)/bench/curves.json' docs/images docs/training.md
 
+.PHONY: bench-heads
+bench-heads: extract ## linear heads, those by mini-batches and with a hidden layer: PIPELINE=gtsrb GTSRB=DIR
+	@$(PYTHON) benches/heads.py target/release '$(CONFIG)' '$(RUNS_DIR)/$(PIPELINE)' \
+	    '$(RUNS_DIR)/bench/heads.json' docs/training.md
+
 # Writes 5 GB to $(CACHE_DIR)/bench-stream and removes them again.
 .PHONY: bench-stream
 bench-stream: ## train on 2,000,000 embeddings in less than 2 GiB of memory

@@ -10,6 +10,7 @@ use crate::balance::ClassWeights;
 const EXAMPLE: &str = "Examples:
   gtsrb-train --config pipelines/gtsrb.toml
   gtsrb-train --config pipelines/gtsrb.toml --lambdas 1e-3,1e-4 --seed 2
+  gtsrb-train --config pipelines/gtsrb.toml --hidden 512 --label-smoothing 0.05
   gtsrb-train curve --config pipelines/gtsrb.toml
   gtsrb-train shots --config pipelines/gtsrb.toml --shots 1,2,4,8,16 --seeds 5
   gtsrb-train baselines --config pipelines/gtsrb.toml";

@@ -1,7 +1,7 @@
-//! The train stage: a linear head on the run's embeddings.
+//! The train stage: a head on the run's embeddings.
 //!
 //! Reads `RUN/embeddings` (and for the classifier `RUN/backbone` and `RUN/images`), chooses
-//! the L2 penalty on tracks kept out of training, fits again on everything, and writes
+//! the L2 penalty, or the number of epochs, on tracks kept out of training, fits again on everything, and writes
 //! `RUN/model`: `head.safetensors`, `head.onnx`, `classifier.onnx`, `training.json`,
 //! `oof.parquet` and `partial.safetensors`. The two ONNX files are run on stored images before
 //! they get their names.

@@ -24,7 +24,7 @@ const BLOCK_ROWS: usize = 256;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rate {
     /// Learning rate.
-    rate: f32,
+    length: f32,
     /// Share of itself that a weight loses.
     decay: f32,
     /// What makes up for running means that started at 0.
@@ -38,7 +38,7 @@ impl Rate {
         let rate = peak * schedule(at);
         let correction = |decay: f64| (1.0 - decay.powf((step + 1) as f64)).recip() as f32;
         Self {
-            rate: rate as f32,
+            length: rate as f32,
             decay: (rate * weight_decay) as f32,
             correction: (correction(DECAY.0), correction(DECAY.1)),
         }
@@ -108,7 +108,7 @@ impl Rate {
         *first += (1.0 - DECAY.0 as f32) * (slope - *first);
         *second += (1.0 - DECAY.1 as f32) * (slope * slope - *second);
         let scale = (*second * self.correction.1).sqrt() + EPSILON;
-        *value -= self.decay * *value + self.rate * (*first * self.correction.0) / scale;
+        *value -= self.decay * *value + self.length * (*first * self.correction.0) / scale;
     }
 }
 
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn two_steps_by_hand() {
         let mut parameter = Parameter::new(array![[1.0]]);
-        let rate = |step| Rate { rate: 0.1, decay: 0.01, ..Rate::new(step, 0.1, 0.1, 0.1) };
+        let rate = |step| Rate { length: 0.1, decay: 0.01, ..Rate::new(step, 0.1, 0.1, 0.1) };
         parameter.descend(array![[1.0]].view(), array![[2.0]].view(), rate(0));
         assert!((parameter.values[[0, 0]] - (0.99 - 0.1)).abs() < 1e-6);
         assert!((parameter.first_gradient()[[0, 0]] - 2.0).abs() < 1e-6);
