@@ -137,7 +137,7 @@ bench-train: .venv-train/ready ## training beside scikit-learn, PyTorch and linf
 	@.venv-figures/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
-# Of docs/training.md, as the next ones.
+# This and the next two write figures of docs/training.md.
 .PHONY: bench-curves
 bench-curves: .venv-figures/ready ## learning curve, few shots, baselines and penalties: PIPELINE=gtsrb GTSRB=DIR
 	@$(MAKE) --no-print-directory evaluate curve shots baselines

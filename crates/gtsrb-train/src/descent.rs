@@ -142,7 +142,9 @@ impl Rows for Samples<'_> {
     }
 
     fn fit(&self, recipe: &Recipe, observe: &mut Observer<'_>) -> Result<Network> {
-        Ok(fit_network(self, recipe, observe))
+        let network = fit_network(self, recipe, || check_interrupt().is_ok(), observe);
+        check_interrupt()?;
+        Ok(network)
     }
 }
 
@@ -178,19 +180,13 @@ fn fit(
     let mut watch = Watch::default();
     let last = parts.train.fit(&recipe, &mut |epoch, loss, trainer| {
         watch.look(epoch, loss, &trainer.network(), &parts.watched);
-        watch.may_go_on() && check_interrupt().is_ok()
+        watch.may_go_on()
     })?;
-    check_interrupt()?;
     watch.require_numbers(&recipe)?;
     let epochs = watch.epochs;
     let kept = KeptOut::of(&split, 0..1);
     let (trial, logits, partial) = watch.judge(parts, &kept, &recipe, last)?;
-    let mut losses = Vec::new();
-    let network = parts.all.fit(&recipe, &mut |epoch, loss, _| {
-        losses.push(loss);
-        epoch < epochs && check_interrupt().is_ok()
-    })?;
-    check_interrupt()?;
+    let (network, losses) = refit(parts.all, &recipe, epochs)?;
     let refit = score(parts.all.logits(&network)?.view(), parts.all.labels());
     info!("trained in {:.1} s", started.elapsed().as_secs_f64());
     let (network, partial) = (network.on_raw(by), partial.on_raw(by));
@@ -207,6 +203,16 @@ fn fit(
         refit,
         probe,
     })
+}
+
+/// Trains on everything for so many `epochs` of the recipe; gives the mean loss of each, too.
+fn refit(all: &dyn Rows, recipe: &Recipe, epochs: usize) -> Result<(Network, Vec<f64>)> {
+    let mut losses = Vec::new();
+    let network = all.fit(recipe, &mut |epoch, loss, _| {
+        losses.push(loss);
+        epoch < epochs
+    })?;
+    Ok((network, losses))
 }
 
 /// The validation part during a training.

@@ -164,10 +164,12 @@ pub fn order(rows: usize, seed: u64, epoch: usize) -> Vec<usize> {
 }
 
 /// Trains on rows in memory. After each epoch (counted from 1) `observe` sees its mean loss and
-/// the network, and ends the training by returning false.
+/// the network, and ends the training by returning false; so does `go_on`, asked before each
+/// step.
 pub fn fit_network(
     samples: &Samples<'_>,
     recipe: &Recipe,
+    go_on: impl Fn() -> bool,
     mut observe: impl FnMut(usize, f64, &Trainer) -> bool,
 ) -> Network {
     let (rows, features) = samples.x.dim();
@@ -177,6 +179,9 @@ pub fn fit_network(
         let order = order(rows, recipe.seed, epoch);
         let mut loss = 0.0;
         for batch in &batches {
+            if !go_on() {
+                return trainer.network();
+            }
             let chosen = &order[batch.clone()];
             let (x, y) = gather(samples, chosen);
             loss += trainer.step(x.view(), &y) * chosen.len() as f64;

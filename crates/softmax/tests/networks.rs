@@ -52,8 +52,8 @@ fn top1(network: &Network, x: &Array2<f32>, y: &[usize]) -> f64 {
 fn a_hidden_layer_learns_what_no_line_divides() {
     let (x, y) = corners(400);
     let samples = Samples::new(x.view(), &y, 2).unwrap();
-    let linear = fit_network(&samples, &recipe(0), |_, _, _| true);
-    let hidden = fit_network(&samples, &recipe(16), |_, _, _| true);
+    let linear = fit_network(&samples, &recipe(0), || true, |_, _, _| true);
+    let hidden = fit_network(&samples, &recipe(16), || true, |_, _, _| true);
     assert!(top1(&linear, &x, &y) < 0.8);
     assert_eq!(top1(&hidden, &x, &y), 1.0);
 }
@@ -65,7 +65,7 @@ fn a_tiny_set_is_learned_by_heart() {
     let y: Vec<usize> = (0..24).map(|_| random.random_range(0..5)).collect();
     let samples = Samples::new(x.view(), &y, 5).unwrap();
     let recipe = Recipe { epochs: 150, ..recipe(32) };
-    let network = fit_network(&samples, &recipe, |_, _, _| true);
+    let network = fit_network(&samples, &recipe, || true, |_, _, _| true);
     let found = score(network.logits(x.view()).view(), &y);
     assert_eq!(found.top1, 1.0);
     assert!(found.loss < 0.05, "{found:?}");
@@ -79,10 +79,15 @@ fn the_finished_network_has_the_loss_of_training() {
     let samples = Samples::new(x.view(), &y, 4).unwrap();
     let recipe = Recipe { batch: 200, ..recipe(32) };
     let mut last = 0.0;
-    let network = fit_network(&samples, &recipe, |_, loss, _| {
-        last = loss;
-        true
-    });
+    let network = fit_network(
+        &samples,
+        &recipe,
+        || true,
+        |_, loss, _| {
+            last = loss;
+            true
+        },
+    );
     let found = score(network.logits(x.view()).view(), &y).loss;
     assert!((found - last).abs() < 0.05 * (1.0 + last), "{found} and {last}");
 }
@@ -93,7 +98,7 @@ fn without_a_hidden_layer_it_reaches_the_linear_optimum() {
     let (x, y) = clusters(2000, 6, 4);
     let samples = Samples::new(x.view(), &y, 4).unwrap();
     let best = fit(&samples, 1e-9, &Model::zeros(4, 6), &Options::default(), |_| true);
-    let network = fit_network(&samples, &recipe(0), |_, _, _| true);
+    let network = fit_network(&samples, &recipe(0), || true, |_, _, _| true);
     let (found, best) = (score(network.logits(x.view()).view(), &y), best.model.score(&samples));
     assert!(found.loss < best.loss + 1e-3, "{found:?} and {best:?}");
 }
@@ -108,7 +113,7 @@ fn thread_counts_do_not_change_a_bit() {
         pool.install(|| {
             let samples = Samples::new(x.view(), &y, 4).unwrap();
             [recipe, Recipe { hidden: 0, ..recipe }]
-                .map(|recipe| fit_network(&samples, &recipe, |_, _, _| true))
+                .map(|recipe| fit_network(&samples, &recipe, || true, |_, _, _| true))
         })
     };
     let one = on(1);
@@ -119,15 +124,21 @@ fn thread_counts_do_not_change_a_bit() {
 fn the_seed_decides_and_the_observer_may_stop() {
     let (x, y) = clusters(100, 5, 3);
     let samples = Samples::new(x.view(), &y, 3).unwrap();
-    let train =
-        |seed| fit_network(&samples, &Recipe { seed, ..recipe(8) }, |epoch, _, _| epoch < 3);
+    let train = |seed| {
+        fit_network(&samples, &Recipe { seed, ..recipe(8) }, || true, |epoch, _, _| epoch < 3)
+    };
     assert_eq!(train(1), train(1));
     assert_ne!(train(1), train(2));
     let mut seen = Vec::new();
-    fit_network(&samples, &recipe(8), |epoch, loss, _| {
-        seen.push((epoch, loss));
-        epoch < 3
-    });
+    fit_network(
+        &samples,
+        &recipe(8),
+        || true,
+        |epoch, loss, _| {
+            seen.push((epoch, loss));
+            epoch < 3
+        },
+    );
     assert_eq!(seen.iter().map(|(epoch, _)| *epoch).collect::<Vec<_>>(), [1, 2, 3]);
     assert!(seen[2].1 < seen[0].1);
 }

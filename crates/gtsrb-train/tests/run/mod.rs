@@ -18,6 +18,17 @@ use serde_json::json;
 pub const SIZE: usize = 4;
 pub const DIMS: usize = SIZE * SIZE * 3;
 
+/// The files of a model.
+pub const FILES: [&str; 7] = [
+    "head.safetensors",
+    "partial.safetensors",
+    "head.onnx",
+    "classifier.onnx",
+    "training.json",
+    "oof.parquet",
+    "manifest.json",
+];
+
 /// A folder with `runs` and `cache` in it.
 pub struct Run {
     pub root: tempfile::TempDir,
