@@ -2,15 +2,22 @@
 
 use std::fmt::Write as _;
 
-/// Colours of a figure, light and dark. They are variables of the figure's root so
-/// that the file shows well alone, and inside the report in either scheme.
-const STYLE: &str = "\
-.figure{--ink:#1f2328;--soft:#656d76;--line:#d0d7de;--paper:#ffffff;--good:#1a6fb5;\
---bad:#c8371b;--third:#6b7280;font-family:system-ui,-apple-system,'Segoe UI',Roboto,\
-'DejaVu Sans',sans-serif;font-size:12px}\
-@media(prefers-color-scheme:dark){.figure{--ink:#e6edf3;--soft:#9aa4af;--line:#3a424d;\
---paper:#161b22;--good:#5aa9e6;--bad:#ff7a59;--third:#9ca3af}}\
-.figure text{fill:var(--ink)}.figure .soft{fill:var(--soft)}.figure .light{fill:var(--paper)}.figure .title{font-weight:600;\
+/// Names of a figure's colours, light and dark.
+const COLOURS: [(&str, &str, &str); 7] = [
+    ("ink", "#1f2328", "#e6edf3"),
+    ("soft", "#656d76", "#9aa4af"),
+    ("line", "#d0d7de", "#3a424d"),
+    ("paper", "#ffffff", "#161b22"),
+    ("good", "#1a6fb5", "#5aa9e6"),
+    ("bad", "#c8371b", "#ff7a59"),
+    ("third", "#6b7280", "#9ca3af"),
+];
+
+/// What its classes look like.
+const RULES: &str = "\
+.figure{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif;\
+font-size:12px}.figure text{fill:var(--ink)}.figure .soft{fill:var(--soft)}\
+.figure .light{fill:var(--paper)}.figure .title{font-weight:600;\
 font-size:13px}.figure .line{stroke:var(--line);fill:none}.figure .paper{fill:var(--paper)}\
 .figure .good{fill:var(--good)}.figure .bad{fill:var(--bad)}.figure .third{fill:var(--third)}\
 .figure .stroke{fill:none;stroke-width:2;stroke-linejoin:round}\
@@ -18,6 +25,28 @@ font-size:13px}.figure .line{stroke:var(--line);fill:none}.figure .paper{fill:va
 fill:none}.figure .stroke.third{stroke:var(--third);fill:none}\
 .figure .dash{stroke-dasharray:5 4}.figure .mid{text-anchor:middle}\
 .figure .end{text-anchor:end}.figure .small{font-size:10px}.figure .tiny{font-size:8px}";
+
+/// The style sheet of a figure. Its colours are variables of the figure's root, so that the file
+/// shows well alone, and inside the report in either scheme.
+fn style() -> String {
+    let (mut light, mut dark) = (String::new(), String::new());
+    for (name, by_day, by_night) in COLOURS {
+        write!(light, "--{name}:{by_day};").ok();
+        write!(dark, "--{name}:{by_night};").ok();
+    }
+    format!(".figure{{{light}}}@media(prefers-color-scheme:dark){{.figure{{{dark}}}}}{RULES}")
+}
+
+/// `drawing` with the light colours in their places, for renderers that know neither variables
+/// nor schemes.
+#[must_use]
+pub fn by_day(drawing: &str) -> String {
+    let mut rules = RULES.to_owned();
+    for (name, colour, _) in COLOURS {
+        rules = rules.replace(&format!("var(--{name})"), colour);
+    }
+    drawing.replacen(&style(), &rules, 1)
+}
 
 /// Text that cannot leave the element or attribute it is put into.
 #[must_use]
@@ -61,9 +90,10 @@ impl Svg {
         let body = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"figure\" role=\"img\" \
              viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" \
-             aria-label=\"{}\">\n<style>{STYLE}</style>\n<rect class=\"paper\" \
+             aria-label=\"{}\">\n<style>{}</style>\n<rect class=\"paper\" \
              width=\"{width:.0}\" height=\"{height:.0}\"/>\n",
-            escape(title)
+            escape(title),
+            style()
         );
         Self { body }
     }

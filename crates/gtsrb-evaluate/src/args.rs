@@ -47,7 +47,7 @@ Examples:
   gtsrb-evaluate compare runs/gtsrb-tutorial runs/gtsrb
 
 The first reads runs/gtsrb/{images,embeddings,model} and writes metrics.json, predictions.parquet,
-submission.csv, report.html and report/*.svg into runs/gtsrb.";
+submission.csv, report.html and report/*.{svg,png} into runs/gtsrb.";
 
 impl AsRef<Common> for Args {
     fn as_ref(&self) -> &Common {

@@ -71,6 +71,17 @@ impl Figures {
             recall: figures::recall(metrics),
         }
     }
+
+    /// Each with its name.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, &str); 4] {
+        [
+            ("certainty", &self.certainty),
+            ("confusion", &self.confusion),
+            ("curves", &self.curves),
+            ("recall", &self.recall),
+        ]
+    }
 }
 
 /// A headline number.

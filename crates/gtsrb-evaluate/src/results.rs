@@ -1,6 +1,7 @@
 //! The results as files, each complete before any gets its name.
 
 use artifact::{Output, Staged};
+use figure::png;
 use stage::{Error, Result};
 
 use crate::evaluation::Evaluation;
@@ -26,17 +27,18 @@ impl Results<'_> {
         let mut metrics = serde_json::to_vec_pretty(&self.evaluation.metrics)
             .map_err(|e| Error::internal(format!("metrics.json: {e}")))?;
         metrics.push(b'\n');
-        Ok(vec![
+        let mut files = vec![
             output.write("metrics.json", &metrics)?,
             self.predictions(output)?,
             self.submission(output)?,
             output.write("report.html", self.page.as_bytes())?,
-            output.write("report/certainty.svg", self.figures.certainty.as_bytes())?,
-            output.write("report/confusion.svg", self.figures.confusion.as_bytes())?,
-            output.write("report/curves.svg", self.figures.curves.as_bytes())?,
             self.labels_to_check(output)?,
-            output.write("report/recall.svg", self.figures.recall.as_bytes())?,
-        ])
+        ];
+        for (name, drawing) in self.figures.named() {
+            files.push(output.write(&format!("report/{name}.svg"), drawing.as_bytes())?);
+            files.push(output.write(&format!("report/{name}.png"), &png(drawing)?)?);
+        }
+        Ok(files)
     }
 
     fn paths(&self) -> Vec<&str> {

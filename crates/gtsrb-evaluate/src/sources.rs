@@ -192,7 +192,7 @@ impl Sources {
     pub fn plan(&self) -> String {
         format!(
             "would classify {} test images with {} and write metrics.json, predictions.parquet, \
-             submission.csv, report.html and report/*.svg into {}",
+             submission.csv, report.html and report/*.{{svg,png}} into {}",
             self.images.count(Split::Test),
             self.run.join("model/head.safetensors").display(),
             self.run.display()

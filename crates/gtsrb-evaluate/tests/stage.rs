@@ -9,15 +9,19 @@ use std::process::{Command, Output};
 use artifact::Hash;
 use fixture::{Fixture, Shape, manifest, view};
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 14] = [
     "manifest.json",
     "metrics.json",
     "predictions.parquet",
     "report.html",
+    "report/certainty.png",
     "report/certainty.svg",
+    "report/confusion.png",
     "report/confusion.svg",
+    "report/curves.png",
     "report/curves.svg",
     "report/labels-to-check.csv",
+    "report/recall.png",
     "report/recall.svg",
     "submission.csv",
 ];
