@@ -28,7 +28,7 @@ FETCH      = [ -e '$(DOWNLOADS)/$(1)' ] || $(PYTHON) setup/fetch.py $(1) '$(DOWN
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all help config source build setup $(STAGES) check test browser gpu-check gpu-found \
-    bench bench-build bench-cache bench-extract bench-graphs bench-memory bench-precision bench-train \
+    bench bench-build bench-cache bench-extract bench-graphs bench-memory bench-parity bench-precision bench-train \
     oracles doc clean
 
 all: evaluate ## images to report: PIPELINE=sample|gtsrb|gtsrb-tutorial|folder
@@ -126,11 +126,16 @@ gpu-found:
 	@touch $@
 
 # Whoever isn't there after LIMIT seconds has lost.
-bench-train: .venv-train/ready ## training beside scikit-learn, PyTorch and linfa: PIPELINE=gtsrb LIMIT=300
+bench-train: .venv-train/ready ## training beside scikit-learn, PyTorch and linfa: PIPELINE=gtsrb LIMIT=150
 	@cargo build --release --quiet --workspace --example bench-train
 	@cargo build --release --quiet --manifest-path benches/linfa/Cargo.toml --target-dir target/linfa
 	@.venv-train/bin/python benches/train.py '$(RUNS_DIR)/$(PIPELINE)' \
 	    '$(CACHE_DIR)' '$(RUNS_DIR)/bench' target/linfa/release/fit-linfa docs/training.md $(LIMIT)
+
+bench-parity: .venv-train/ready ## where training ends, beside scikit-learn: PIPELINE=gtsrb
+	@cargo build --release --quiet --workspace --example bench-train
+	@.venv-train/bin/python benches/parity.py '$(RUNS_DIR)/$(PIPELINE)' '$(CACHE_DIR)' \
+	    '$(RUNS_DIR)/bench' docs/training.md
 
 .venv-figures/ready: benches/figures-requirements.txt
 	@rm -rf .venv-figures && $(PYTHON) -m venv .venv-figures

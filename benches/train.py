@@ -5,7 +5,7 @@ usage: train.py RUN CACHE OUT LINFA DOCUMENT [LIMIT]
 RUN is a finished run, CACHE its cache, LINFA the program benches/linfa. Every solver minimises
 the same objective on the same standardised f32 numbers, from zero weights, with as many
 threads, and ends at the same value: a relative gap of GAP to the best that is known. Who
-doesn't get there in LIMIT seconds (300) is reported so. Reading the data isn't timed. The
+doesn't get there in LIMIT seconds (150) is reported so. Reading the data isn't timed. The
 objective of what each found is computed again here, in f64. Writes OUT/train.json and the
 tables of DOCUMENT; fails where a goal is missed.
 """
@@ -54,18 +54,32 @@ def call(*command, limit=None):
     return done.stdout
 
 
+def prepare(run, cache, folder):
+    """Writes the run's standardised training embeddings to `folder`."""
+    if not (run / "embeddings" / "manifest.json").exists():
+        print(f"error: {run} has no embeddings: make them with", file=sys.stderr)
+        print(f"  make extract PIPELINE={run.name} GTSRB=DIR", file=sys.stderr)
+        sys.exit(66)
+    call(OURS, "prepare", run, cache, folder)
+
+
 def peak(program):
     """Single-precision operations a second of all threads, in 1e9."""
     return float(call(program, THREADS))
 
 
-def objective(folder, found):
+def weights_and_bias(folder, found):
+    """What a solver wrote to `found`: weights [classes, features] and the bias."""
+    classes = int((folder / "classes").read_text())
+    flat = np.fromfile(found, np.float64)
+    return flat[:-classes].reshape(classes, -1), flat[-classes:]
+
+
+def objective(folder, found, penalty):
     """The objective of weights and bias, in f64."""
     y = np.fromfile(folder / "y.i64", np.int64)
     x = np.memmap(folder / "x.f32", np.float32, "r").reshape(len(y), -1)
-    classes = int((folder / "classes").read_text())
-    flat = np.fromfile(found, np.float64)
-    weights, bias = flat[:-classes].reshape(classes, -1), flat[-classes:]
+    weights, bias = weights_and_bias(folder, found)
     loss = 0.0
     for start in range(0, len(y), 4096):
         block = slice(start, start + 4096)
@@ -73,7 +87,7 @@ def objective(folder, found):
         logits -= logits.max(axis=1, keepdims=True)
         loss += np.log(np.exp(logits).sum(axis=1)).sum()
         loss -= logits[np.arange(len(logits)), y[block]].sum()
-    return loss / len(y) + PENALTY / 2 * (weights**2).sum()
+    return loss / len(y) + penalty / 2 * (weights**2).sum()
 
 
 def fit(solver, folder, linfa, target, limit):
@@ -98,7 +112,7 @@ def fit(solver, folder, linfa, target, limit):
         result = {"reached": False, "why": f"failed with exit status {failed.returncode}"}
         result["seconds"] = time.perf_counter() - clock
     if found.exists():
-        result["objective"] = objective(folder, found)
+        result["objective"] = objective(folder, found, PENALTY)
     print(f"  {solver:8} {result['seconds']:7.2f} s, {result}", flush=True)
     return result
 
@@ -115,7 +129,7 @@ def measure(folder, linfa, limit):
     # Our own best, if nothing that ends earlier was found below it.
     found = folder / "found"
     call(OURS, "best", folder, PENALTY, THREADS, found)
-    best = objective(folder, found)
+    best = objective(folder, found, PENALTY)
     target = best * (1 + GAP)
     print(f"  best known objective {best:.7f}, all end at {target:.7f}", flush=True)
     results = {}
@@ -201,15 +215,11 @@ def tables(report):
 
 def main():
     run, cache, out, linfa, document = map(Path, sys.argv[1:6])
-    limit = float(sys.argv[6]) if len(sys.argv) > 6 else 300.0
-    if not (run / "embeddings" / "manifest.json").exists():
-        print(f"error: {run} has no embeddings: make them with", file=sys.stderr)
-        print(f"  make extract PIPELINE={run.name} GTSRB=DIR", file=sys.stderr)
-        sys.exit(66)
+    limit = float(sys.argv[6]) if len(sys.argv) > 6 else 150.0
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out) as folder:
         folder = Path(folder)
-        call(OURS, "prepare", run, cache, folder)
+        prepare(run, cache, folder)
         report = measure(folder, linfa, limit)
     missed = summarise(report)
     staged = out / "train.json.tmp"

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! bench-train prepare RUN CACHE DIR            the run's standardised embeddings, to DIR
-//! bench-train best DIR LAMBDA THREADS OUT      the lowest objective that can be had
+//! bench-train best DIR LAMBDA THREADS OUT      the lowest objective that can be had soon
+//! bench-train converge DIR LAMBDA f32|f64 THREADS OUT    a fit that goes as far as it gets
 //! bench-train fit DIR LAMBDA TARGET THREADS OUT    a fit that ends at the objective TARGET
 //! bench-train path DIR LAMBDA THREADS          a path of penalties, and one fit from zero
 //! ```
@@ -43,11 +44,20 @@ fn main() -> Result<()> {
     match arguments[..] {
         ["prepare", run, cache, dir] => prepare(Path::new(run), Path::new(cache), Path::new(dir)),
         ["best", dir, lambda, threads, out] => {
-            in_threads(threads, || one(dir, lambda.parse()?, None, Path::new(out)))
+            let options = Options { tolerance: BEST, ..Options::default() };
+            in_threads(threads, || one(dir, lambda.parse()?, &options, 0.0, Path::new(out)))
+        }
+        ["converge", dir, lambda, mode, threads, out] => {
+            let precise = mode == "f64";
+            let gradient = if precise { 1e-9 } else { 1e-7 };
+            let options =
+                Options { gradient, precise, max_iterations: 20_000, ..Options::default() };
+            in_threads(threads, || one(dir, lambda.parse()?, &options, 0.0, Path::new(out)))
         }
         ["fit", dir, lambda, target, threads, out] => {
-            let target = Some(target.parse()?);
-            in_threads(threads, || one(dir, lambda.parse()?, target, Path::new(out)))
+            let (target, options) =
+                (target.parse()?, Options { gradient: 0.0, ..Options::default() });
+            in_threads(threads, || one(dir, lambda.parse()?, &options, target, Path::new(out)))
         }
         ["path", dir, lambda, threads] => in_threads(threads, || path(dir, lambda.parse()?)),
         _ => Err("see the head of benches/train.rs for what it takes".into()),
@@ -108,17 +118,12 @@ impl Data {
     }
 }
 
-fn one(dir: &str, lambda: f64, target: Option<f64>, out: &Path) -> Result<Value> {
+/// A fit from zero weights, which ends at the objective `target` at the latest.
+fn one(dir: &str, lambda: f64, options: &Options, target: f64, out: &Path) -> Result<Value> {
     let data = Data::read(dir)?;
     let samples = data.samples()?;
-    let options = match target {
-        Some(_) => Options { gradient: 0.0, ..Options::default() },
-        None => Options { tolerance: BEST, ..Options::default() },
-    };
     let (clock, processor) = (Instant::now(), processor_seconds());
-    let fit = fit(&samples, lambda, &data.zeros(), &options, |step| {
-        target.is_none_or(|target| step.objective > target)
-    });
+    let fit = fit(&samples, lambda, &data.zeros(), options, |step| step.objective > target);
     let (seconds, processor) = (clock.elapsed().as_secs_f64(), processor_seconds() - processor);
     let parameters: Vec<u8> = fit
         .model

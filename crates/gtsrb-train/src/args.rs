@@ -169,6 +169,10 @@ pub struct Flags {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     max_iterations: Option<usize>,
+    /// Fit in f64 throughout, several times slower
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    precise: Option<bool>,
 }
 
 /// How a head is fitted.
@@ -232,6 +236,8 @@ pub struct Settings {
     pub tolerance: f64,
     /// A fit ends, not converged, after this many iterations.
     pub max_iterations: usize,
+    /// Shall fits compute in f64 throughout?
+    pub precise: bool,
 }
 
 impl Default for Settings {
@@ -254,6 +260,7 @@ impl Default for Settings {
             warm_start: None,
             tolerance: 1e-2,
             max_iterations: 300,
+            precise: false,
         }
     }
 }
@@ -363,6 +370,7 @@ impl Settings {
         softmax::Options {
             tolerance: self.tolerance,
             max_iterations: self.max_iterations,
+            precise: self.precise,
             ..softmax::Options::default()
         }
     }

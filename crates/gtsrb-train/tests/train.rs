@@ -135,6 +135,7 @@ fn small_classes_can_count_more_and_labels_less() {
         ["--class-weights", "balanced"],
         ["--class-weights", "effective-number"],
         ["--label-smoothing", "0.1"],
+        ["--precise", "true"],
     ] {
         assert_ne!(head(&[&["--lambdas", "0.1"], &flags[..]].concat()), plain, "{flags:?}");
     }
