@@ -48,6 +48,7 @@ PEERS = {
     "OpenVINO f32": "openvino,f32,8",
     "OpenVINO bf16": "openvino,bf16,8",
     "OpenVINO int8": "openvino,int8,8",
+    "OpenVINO int8 and bf16": "openvino,int8+bf16,8",
     "PyTorch f32, channels last, jit": "torch-jit,f32,32",
     "PyTorch bf16, channels last": "torch,bf16,32",
     "PyTorch bf16, channels last, jit": "torch-jit,bf16,32",

@@ -94,12 +94,12 @@ def onnxruntime_sessions(batch):
     return run
 
 
-def openvino_(precision, batch, model=MODEL):
+def openvino_(precision, batch):
     """OpenVINO's asynchronous queue with its hint for throughput."""
     import openvino
 
     core = openvino.Core()
-    network = core.read_model(model)
+    network = core.read_model(MODEL)
     network.reshape([batch, SIZE, SIZE, 3])
     compiled = core.compile_model(
         network,
@@ -179,7 +179,7 @@ def peer(name):
     if kind == "onnxruntime-sessions":
         return onnxruntime_sessions(batch)
     if kind == "openvino":
-        return openvino_("bf16" if precision == "bf16" else "f32", batch)
+        return openvino_("bf16" if "bf16" in precision else "f32", batch)
     return torch_(f"{kind} {precision}", batch)
 
 
