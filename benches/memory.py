@@ -10,6 +10,7 @@ layer at 32 pixels), because memory doesn't depend on how long the work takes. W
 
 import csv
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -36,21 +37,20 @@ def frames_of(run):
 
 
 def source(frames, count, folder):
-    """A source in Kaggle's layout: `count` training rows over the frames' files, and a test."""
+    """A source in Kaggle's layout of `count` training rows, links to the frames, and a test."""
     shutil.rmtree(folder, ignore_errors=True)
-    tables = {"Train": [], "Test": []}
-    for number, row in enumerate(frames):
-        part = "Train" if number % 50 else "Test"
-        name = f"{part}/{number:06}.png"
+    tables = {"Test": [], "Train": []}
+    for number in range(count + FRAMES // 50):
+        row, less = frames[number % FRAMES], number // FRAMES
+        part = "Train" if number >= FRAMES // 50 else "Test"
+        name, first = f"{part}/{number:06}.png", folder / f"{number % FRAMES}.png"
         (folder / part).mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(row["image"]["bytes"])
-        roi = [row["roi"][corner] for corner in ("x1", "y1", "x2", "y2")]
+        if not less:
+            first.write_bytes(row["image"]["bytes"])
+        os.link(first, folder / name)
+        x1, y1, x2, y2 = (row["roi"][corner] for corner in ("x1", "y1", "x2", "y2"))
+        roi = [x1 + less % 7, y1, x2 - less // 7, y2]
         tables[part].append([row["width"], row["height"], *roi, row["label"], name])
-    train = tables["Train"]
-    tables["Train"] = []
-    for number in range(count):
-        (width, height, x1, y1, x2, y2, *rest), less = train[number % len(train)], number // len(train)
-        tables["Train"].append([width, height, x1 + less % 7, y1, x2 - less // 7, y2, *rest])
     header = "Width,Height,Roi.X1,Roi.Y1,Roi.X2,Roi.Y2,ClassId,Path".split(",")
     for part, rows in tables.items():
         with open(folder / f"{part}.csv", "w", newline="") as table:
