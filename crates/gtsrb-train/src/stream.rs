@@ -7,9 +7,13 @@ use ndarray::{Array2, ArrayViewMut2, Axis};
 use softmax::{Moments, Network, Recipe, Standardization, Trainer, batches, order};
 use stage::{Error, Result, check_interrupt};
 
-/// Rows that are read at a time by one thread. They lie together in the cache, so mostly show
-/// one class; a step's rows come from many blocks.
+/// Rows that are read at a time by one thread, at most. They lie together in the cache, so mostly
+/// show one class.
 const BLOCK_ROWS: usize = 1024;
+
+/// Blocks that memory holds at a time, at least: a step's rows come from as many places. With few
+/// of them the steps would go after one set of classes and then after another.
+const BLOCKS: usize = 256;
 
 /// Embeddings of some pictures, with their labels.
 pub struct Stream<'a> {
@@ -42,7 +46,7 @@ impl<'a> Stream<'a> {
         memory: u64,
     ) -> Result<Self> {
         let room = (memory / (size_of::<f32>() * dims) as u64) as usize;
-        let rows = BLOCK_ROWS.min(room / 8).max(1);
+        let rows = BLOCK_ROWS.min(room / BLOCKS).max(1);
         Ok(Self { blocks: cache.blocks(keys, dims, rows)?, labels, dims, room })
     }
 
