@@ -9,6 +9,9 @@ use crate::svg::by_day;
 /// Pixels a unit of the drawing.
 const SCALE: f32 = 2.0;
 
+/// The name by which [`FONT`] knows itself.
+const FAMILY: &str = "Ubuntu";
+
 /// The only font there is, so that the pixels don't depend on those of a machine. A character
 /// that it lacks stays blank; in the SVG file it is there.
 const FONT: &[u8] = epaint_default_fonts::UBUNTU_LIGHT;
@@ -20,7 +23,9 @@ const FONT: &[u8] = epaint_default_fonts::UBUNTU_LIGHT;
 pub fn png(drawing: &str) -> Result<Vec<u8>> {
     let failed = |reason: &dyn std::fmt::Display| Error::internal(format!("a drawing: {reason}"));
     let mut options = Options::default();
-    options.fontdb_mut().load_font_data(FONT.to_vec());
+    let fonts = options.fontdb_mut();
+    fonts.load_font_data(FONT.to_vec());
+    fonts.set_sans_serif_family(FAMILY);
     let tree = Tree::from_str(&by_day(drawing), &options).map_err(|e| failed(&e))?;
     let size = tree.size().to_int_size();
     let size = size.scale_by(SCALE).ok_or_else(|| failed(&"it has no size"))?;
