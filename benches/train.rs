@@ -3,7 +3,8 @@
 //! ```text
 //! bench-train prepare RUN CACHE DIR            the run's standardised embeddings, to DIR
 //! bench-train best DIR LAMBDA THREADS OUT      the lowest objective that can be had soon
-//! bench-train converge DIR LAMBDA f32|f64 THREADS OUT    a fit that goes as far as it gets
+//! bench-train converge DIR LAMBDA f32|f64 THREADS OUT
+//!                                              as far as it gets in f32, and further in f64
 //! bench-train fit DIR LAMBDA TARGET THREADS OUT    a fit that ends at the objective TARGET
 //! bench-train path DIR LAMBDA THREADS          a path of penalties, and one fit from zero
 //! ```
@@ -45,19 +46,18 @@ fn main() -> Result<()> {
         ["prepare", run, cache, dir] => prepare(Path::new(run), Path::new(cache), Path::new(dir)),
         ["best", dir, lambda, threads, out] => {
             let options = Options { tolerance: BEST, ..Options::default() };
-            in_threads(threads, || one(dir, lambda.parse()?, &options, 0.0, Path::new(out)))
+            in_threads(threads, || one(dir, lambda.parse()?, &[options], 0.0, Path::new(out)))
         }
         ["converge", dir, lambda, mode, threads, out] => {
-            let precise = mode == "f64";
-            let gradient = if precise { 1e-9 } else { 1e-7 };
-            let options =
-                Options { gradient, precise, max_iterations: 20_000, ..Options::default() };
-            in_threads(threads, || one(dir, lambda.parse()?, &options, 0.0, Path::new(out)))
+            let single = Options { gradient: 1e-7, max_iterations: 20_000, ..Options::default() };
+            let double = Options { gradient: 1e-9, precise: true, ..single };
+            let fits = if mode == "f64" { vec![single, double] } else { vec![single] };
+            in_threads(threads, || one(dir, lambda.parse()?, &fits, 0.0, Path::new(out)))
         }
         ["fit", dir, lambda, target, threads, out] => {
-            let (target, options) =
-                (target.parse()?, Options { gradient: 0.0, ..Options::default() });
-            in_threads(threads, || one(dir, lambda.parse()?, &options, target, Path::new(out)))
+            let target = target.parse()?;
+            let options = Options { gradient: 0.0, ..Options::default() };
+            in_threads(threads, || one(dir, lambda.parse()?, &[options], target, Path::new(out)))
         }
         ["path", dir, lambda, threads] => in_threads(threads, || path(dir, lambda.parse()?)),
         _ => Err("see the head of benches/train.rs for what it takes".into()),
@@ -118,27 +118,33 @@ impl Data {
     }
 }
 
-/// A fit from zero weights, which ends at the objective `target` at the latest.
-fn one(dir: &str, lambda: f64, options: &Options, target: f64, out: &Path) -> Result<Value> {
+/// Fits, the first from zero weights and each from where the last ended, that end at the
+/// objective `target` at the latest.
+fn one(dir: &str, lambda: f64, fits: &[Options], target: f64, out: &Path) -> Result<Value> {
     let data = Data::read(dir)?;
     let samples = data.samples()?;
     let (clock, processor) = (Instant::now(), processor_seconds());
-    let fit = fit(&samples, lambda, &data.zeros(), options, |step| step.objective > target);
+    let mut model = data.zeros();
+    let (mut evaluations, mut objective) = (0, 0.0);
+    for options in fits {
+        let fit = fit(&samples, lambda, &model, options, |step| step.objective > target);
+        evaluations += fit.evaluations;
+        (model, objective) = (fit.model, fit.objective);
+    }
     let (seconds, processor) = (clock.elapsed().as_secs_f64(), processor_seconds() - processor);
-    let parameters: Vec<u8> = fit
-        .model
+    let parameters: Vec<u8> = model
         .weights
         .iter()
-        .chain(&fit.model.bias)
+        .chain(&model.bias)
         .flat_map(|&value| f64::from(value).to_le_bytes())
         .collect();
     fs::write(out, parameters)?;
     Ok(json!({
         "seconds": seconds,
         "processor_seconds": processor,
-        "evaluations": fit.evaluations,
-        "objective": fit.objective,
-        "evaluation": evaluation(&samples, lambda, &fit.model),
+        "evaluations": evaluations,
+        "objective": objective,
+        "evaluation": evaluation(&samples, lambda, &model),
     }))
 }
 
