@@ -199,11 +199,9 @@ bench-cache: bench-build ## what the embedding cache saves
 	@.venv-precision/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
-bench-precision: setup ingest .venv-precision/ready ## what int8 and f16 cost and save: GTSRB=DIR
-	@mkdir -p '$(RUNS_DIR)/bench'
-	@.venv-precision/bin/python benches/precision.py '$(RUNS_DIR)/$(PIPELINE)' '$(CONFIG)' \
-	    "$$(PYTHON=true setup/test-environment '$(DOWNLOADS)' '' printenv ORT_DYLIB_PATH 2>/dev/null)" \
-	    '$(RUNS_DIR)/bench'
+bench-precision: bench-build ingest .venv-precision/ready ## what int8 and f16 cost and save: GTSRB=DIR
+	@mkdir -p '$(BENCH)'
+	@.venv-precision/bin/python benches/precision.py '$(RUNS_DIR)/$(PIPELINE)' '$(CONFIG)' '$(BENCH)'
 
 doc: ## this workspace's documentation
 	cargo doc --release --workspace --no-deps

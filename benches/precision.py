@@ -1,9 +1,9 @@
 """What int8 and f16 cost in accuracy and save in time. `make bench-precision` calls it.
 
-usage: precision.py RUN CONFIG LIBRARY OUT
+usage: precision.py RUN CONFIG OUT
 
-RUN is a run of real GTSRB with images, CONFIG its pipeline, LIBRARY ONNX Runtime's, OUT the
-folder for `precision.json`. Goes from backbone to evaluate in each precision, each on a run of its own with
+RUN is a run of real GTSRB with images, CONFIG its pipeline, OUT the folder for
+`precision.json`. Goes from backbone to evaluate in each precision, each on a run of its own with
 RUN's images, which reads the test set once. Then times the graphs alone, and what OpenVINO makes
 of them, on one thread in batches of noise: all in this process, in rounds one after the other;
 medians count. Writes the tables of docs/precision.md.
@@ -24,6 +24,8 @@ import numpy
 import onnxruntime
 import openvino
 
+from document import rewrite, table
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "precision.md"
 PRECISIONS = ("f32", "int8", "f16")
@@ -38,24 +40,22 @@ MOST_LOST = 0.003
 BATCH, ROUNDS, SECONDS = 8, 15, 0.3
 
 
-def stage(name, run, config, environment, *arguments):
+def stage(name, run, config, *arguments):
     command = [ROOT / "target/release" / f"gtsrb-{name}", "--config", config, "--run", run]
-    done = subprocess.run(
-        [*command, "--quiet", *arguments], env=environment, stdout=subprocess.DEVNULL, check=False
-    )
+    command += ["--quiet", *arguments]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
     if done.returncode:
         sys.exit(f"error: gtsrb-{name} failed with exit code {done.returncode} in {run}")
 
 
-def accuracy(images, config, library, run, precision):
+def accuracy(images, config, run, precision):
     """Top-1 on the test set and on the tracks kept out, of a run in this precision."""
     shutil.rmtree(run / "images", ignore_errors=True)
     shutil.copytree(images, run / "images", copy_function=os.link)
-    environment = os.environ | {"ORT_DYLIB_PATH": library}
-    stage("backbone", run, config, environment, "--precision", precision)
-    stage("extract", run, config, environment, "--device", "cpu")
-    stage("train", run, config, environment)
-    stage("evaluate", run, config, environment)
+    stage("backbone", run, config, "--precision", precision)
+    stage("extract", run, config, "--device", "cpu")
+    stage("train", run, config)
+    stage("evaluate", run, config)
     training = json.loads((run / "model/training.json").read_text())
     (chosen,) = [fit for fit in training["path"] if fit["lambda"] == training["lambda"]]
     top1 = json.loads((run / "metrics.json").read_text())["top1"]
@@ -97,27 +97,21 @@ def speeds(graphs, size):
 
 
 def tables(found, speed):
-    lines = ["| precision | top-1, test | top-1, tracks kept out |", "|---|---:|---:|"]
-    for name, scores in found.items():
-        lines.append(f"| {name} | {scores['top1']:.2%} | {scores['validation']:.2%} |")
+    scores = [
+        [name, f"{each['top1']:.2%}", f"{each['validation']:.2%}"] for name, each in found.items()
+    ]
     base = speed["ONNX Runtime, f32"]
-    lines += ["", "| graph alone | images a second | times the first |", "|---|---:|---:|"]
-    for name, images in speed.items():
-        lines.append(f"| {name} | {images:,.0f} | {images / base:.2f} |")
-    return "\n".join(lines)
-
-
-def rewrite(text):
-    """Replaces what is between the document's two marks."""
-    start, end = "<!-- bench-precision -->\n", "<!-- /bench-precision -->"
-    head, rest = DOCUMENT.read_text().split(start, 1)
-    DOCUMENT.write_text(f"{head}{start}{text}\n{end}{rest.split(end, 1)[1]}")
+    rates = [[name, f"{images:,.0f}", f"{images / base:.2f}"] for name, images in speed.items()]
+    return "\n\n".join([
+        table(["precision", "top-1, test", "top-1, tracks kept out"], scores),
+        table(["graph alone", "images a second", "times the first"], rates),
+    ])
 
 
 def main():
-    images, config, library, out = Path(sys.argv[1], "images"), *sys.argv[2:4], Path(sys.argv[4])
+    images, config, out = Path(sys.argv[1], "images"), sys.argv[2], Path(sys.argv[3])
     runs = {name: out / "precision" / name for name in PRECISIONS}
-    found = {name: accuracy(images, config, library, run, name) for name, run in runs.items()}
+    found = {name: accuracy(images, config, run, name) for name, run in runs.items()}
     graphs = {name: str(runs[name] / "backbone/backbone.onnx") for name in PRECISIONS}
     backbone = json.loads((runs["f32"] / "backbone/manifest.json").read_text())
     speed = speeds(graphs, backbone["counters"]["size"])
@@ -131,7 +125,7 @@ def main():
     (out / "precision.json").write_text(json.dumps(report, indent=2) + "\n")
     text = tables(found, speed)
     print(text)
-    rewrite(text)
+    rewrite(DOCUMENT, "bench-precision", text)
     if lost > MOST_LOST:
         sys.exit(f"int8 loses {100 * lost:.2f} points of top-1, more than {100 * MOST_LOST:.1f}")
 
