@@ -102,8 +102,9 @@ test: build setup $(VENV) ## every test; GTSRB_MINI=DIR adds those on real frame
 	@PYTHON='$(abspath .venv)/bin/python' setup/test-environment '$(DOWNLOADS)' '$(GTSRB_MINI)' \
 	    cargo test --release --workspace
 
-browser: ## install Chromium and Node.js for the tests in a browser: Debian, as root
+browser: ## install Chromium and Node.js, fetch playwright-core, for the tests in a browser: Debian, as root
 	@setup/browser
+	@$(call FETCH,playwright-core)
 
 # Of these, everything can lie on the machine already: see docs/gpu.md.
 gpu-check: DEVICE := cuda

@@ -2,26 +2,29 @@
 
 usage: fetch.py NAME DEST
 
-Each NAME is one Python wheel or some: pip downloads them, refuses them unless their SHA-256
-are those in `NAME.txt` beside this file, and the files that we need from them appear in DEST,
-all or none.
+Each NAME is one Python wheel or some, or a package of npm: pip or npm downloads them, they are
+refused unless their hashes are those in `NAME.txt` beside this file, and the files that we need
+from them appear in DEST, all or none.
 Exit codes: 64 usage, 69 not to be had, 73 DEST can't be written, 130 and 143 interrupted.
 """
 
+import base64
 import fnmatch
+import hashlib
 import os
 import platform
 import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
-# Name: which members of its wheels are wanted.
+# Name: which members of its wheels or package are wanted.
 MEMBERS = {
     "onnxruntime": ["onnxruntime/capi/libonnxruntime*", "onnxruntime/LICENSE", "*/LICENSE*"],
     "onnxruntime-gpu": [
@@ -34,7 +37,11 @@ MEMBERS = {
     ],
     "efficientnet-lite0": ["*/models/*.pth", "*/LICENSE*"],
     "foolbox": ["foolbox/data/imagenet_*.jpg"],
+    "playwright-core": ["*"],
 }
+
+# Those that npm downloads.
+NPM = {"playwright-core"}
 
 # The variable that names a file of one's own instead.
 INSTEAD = {
@@ -77,20 +84,42 @@ def platform_flags(name):
     return flags
 
 
+def run(command, name):
+    if subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode != 0:
+        instead = f"; or set {INSTEAD[name]} to a file" if name in INSTEAD else ""
+        pins = HERE / f"{name}.txt"
+        fail(69, f"{command[0]} could not download {name} as pinned in {pins}, see above{instead}")
+
+
 def download(name, folder):
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     command += ["--no-deps", "--require-hashes", "--only-binary=:all:", "--dest", str(folder)]
-    command += platform_flags(name) + ["--requirement", str(HERE / f"{name}.txt")]
-    if subprocess.run(command, check=False).returncode != 0:
-        instead = f"; or set {INSTEAD[name]} to a file" if name in INSTEAD else ""
-        fail(69, f"pip could not download {name} as pinned in {HERE / name}.txt, see above{instead}")
+    run(command + platform_flags(name) + ["--requirement", str(HERE / f"{name}.txt")], name)
     return sorted(folder.glob("*.whl"))
 
 
-def unpack(wheel, patterns, folder):
+def download_from_npm(name, folder):
+    if shutil.which("npm") is None:
+        fail(69, f"{name} comes by npm, which is missing: install Node.js with npm (Debian: npm)")
+    pins = (HERE / f"{name}.txt").read_text().splitlines()
+    [(package, integrity)] = [line.split() for line in pins if not line.startswith("#")]
+    command = ["npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", str(folder)]
+    run([*command, package], name)
+    [archive] = folder.glob("*.tgz")
+    found = "sha512-" + base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
+    if found != integrity:
+        fail(69, f"{package} has another hash than {HERE / name}.txt wants: {found}")
+    return archive
+
+
+def is_wanted(name, member):
+    return any(fnmatch.fnmatch(member, pattern) for pattern in MEMBERS[name])
+
+
+def unpack(name, wheel, folder):
     with zipfile.ZipFile(wheel) as archive:
         for member in archive.infolist():
-            if any(fnmatch.fnmatch(member.filename, p) for p in patterns) and not member.is_dir():
+            if is_wanted(name, member.filename) and not member.is_dir():
                 target = folder / Path(member.filename).name
                 if target.exists():  # Every wheel has a licence.
                     target = folder / f"{wheel.name.split('-')[0]}-{target.name}"
@@ -98,15 +127,30 @@ def unpack(wheel, patterns, folder):
                     shutil.copyfileobj(source, out)
 
 
+def unpack_from_npm(name, package, folder):
+    with tarfile.open(package) as archive:
+        for member in archive:
+            # All are in a folder of their own, package/.
+            path = member.name.partition("/")[2]
+            if is_wanted(name, path) and member.isfile():
+                target = folder / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.extractfile(member) as source, target.open("wb") as out:
+                    shutil.copyfileobj(source, out)
+
+
 def fetch(name, dest):
     dest.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=dest.parent, prefix=f".{name}-") as scratch:
-        downloads, files = Path(scratch) / "wheel", Path(scratch) / "files"
+        downloads, files = Path(scratch) / "archives", Path(scratch) / "files"
         downloads.mkdir()
         files.mkdir()
         print(f"fetching {name}", file=sys.stderr)
-        for wheel in download(name, downloads):
-            unpack(wheel, MEMBERS[name], files)
+        if name in NPM:
+            unpack_from_npm(name, download_from_npm(name, downloads), files)
+        else:
+            for wheel in download(name, downloads):
+                unpack(name, wheel, files)
         files.chmod(0o755)
         shutil.rmtree(dest, ignore_errors=True)
         os.replace(files, dest)
