@@ -9,6 +9,7 @@ pub mod embeddings;
 mod hash;
 pub mod head;
 pub mod images;
+mod link;
 mod lock;
 mod manifest;
 mod output;
@@ -17,6 +18,7 @@ mod table;
 
 pub use answers::Answers;
 pub use hash::{Hash, HashBuilder};
+pub use link::switch;
 pub use manifest::{FORMAT, FileRecord, Manifest, Work};
 pub use output::{FileWriter, Output, Staged};
 pub use predictions::Predictions;

@@ -231,7 +231,7 @@ pub(crate) fn place_all<'a>(files: impl IntoIterator<Item = (&'a Staged, PathBuf
     folders.iter().try_for_each(|folder| sync_folder(folder))
 }
 
-fn sync_folder(dir: &Path) -> Result<()> {
+pub(crate) fn sync_folder(dir: &Path) -> Result<()> {
     File::open(dir).and_then(|folder| folder.sync_all()).map_err(|e| Error::write(dir, &e))
 }
 

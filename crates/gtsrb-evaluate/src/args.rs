@@ -39,12 +39,30 @@ pub enum Command {
         /// Another run's folder, evaluated on the same test images
         b: PathBuf,
     },
+    /// Copy the run's model into a folder and point its link `current` there, if it is good enough
+    ///
+    /// Refuses, with exit code 65, a model whose test accuracy is below the lower bound of the
+    /// published one's 95 % interval. With --dry-run it is judged only.
+    Publish {
+        /// The folder of all releases; `gtsrb-predict --run DIR/current` uses the published one
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+        /// Refuse a lower test accuracy than this
+        #[arg(long, value_name = "SHARE", value_parser = share)]
+        at_least: Option<f64>,
+    },
+}
+
+fn share(text: &str) -> std::result::Result<f64, String> {
+    let share = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("not between 0 and 1".into()) }
 }
 
 const EXAMPLE: &str = "\
 Examples:
   gtsrb-evaluate --config pipelines/gtsrb.toml
   gtsrb-evaluate compare runs/gtsrb-tutorial runs/gtsrb
+  gtsrb-evaluate publish --config pipelines/gtsrb.toml --to models --at-least 0.97
 
 The first reads runs/gtsrb/{images,embeddings,model} and writes metrics.json, predictions.parquet,
 submission.csv, report.html and report/*.{svg,png} into runs/gtsrb.";

@@ -10,6 +10,7 @@ mod figures;
 mod gallery;
 mod interval;
 mod metrics;
+mod publish;
 mod published;
 mod quality;
 mod report;
@@ -45,13 +46,18 @@ pub use crate::summary::Summary;
 /// Odd pictures of each kind that are shown in the report.
 const ODD: usize = 20;
 
-/// Runs the stage, or compares two runs.
+/// Runs the stage, compares two runs, or publishes one.
 pub fn run(args: &Args) -> Result<Outcome<Summary>> {
     match &args.command {
         None => evaluate(args),
         Some(Command::Compare { a, b }) => {
             let compared = args.common.in_threads(|| compare::compare(a, b))?;
             Ok(Outcome::Checked(Summary::Compared(compared)))
+        }
+        Some(Command::Publish { to, at_least }) => {
+            let run = args.common.run_dir()?;
+            let published = publish::publish(&run, to, *at_least, args.common.dry_run)?;
+            Ok(published.map(Summary::Published))
         }
     }
 }

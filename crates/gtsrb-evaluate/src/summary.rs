@@ -8,6 +8,7 @@ use stage::{Error, Result};
 
 use crate::compare::Comparison;
 use crate::metrics::{Interval, Metrics};
+use crate::publish::Published;
 use crate::words::{count, percent, percent_range};
 
 /// What is said in the end.
@@ -18,6 +19,8 @@ pub enum Summary {
     Evaluated(Headline),
     /// Of two runs that were compared.
     Compared(Comparison),
+    /// Of a model that was published.
+    Published(Published),
 }
 
 impl fmt::Display for Summary {
@@ -25,6 +28,7 @@ impl fmt::Display for Summary {
         match self {
             Self::Evaluated(headline) => headline.fmt(f),
             Self::Compared(comparison) => comparison.fmt(f),
+            Self::Published(published) => published.fmt(f),
         }
     }
 }

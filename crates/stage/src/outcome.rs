@@ -29,6 +29,18 @@ pub enum Outcome<S> {
     Planned(String),
 }
 
+impl<S> Outcome<S> {
+    /// The same end with another summary.
+    pub fn map<T>(self, change: impl FnOnce(S) -> T) -> Outcome<T> {
+        match self {
+            Self::Done(summary) => Outcome::Done(change(summary)),
+            Self::Current(summary) => Outcome::Current(change(summary)),
+            Self::Checked(summary) => Outcome::Checked(change(summary)),
+            Self::Planned(plan) => Outcome::Planned(plan),
+        }
+    }
+}
+
 /// Parses the command line, runs the stage, prints its summary or its error, and gives the
 /// exit code.
 pub fn main<A, S>(name: &str, run: fn(&A) -> Result<Outcome<S>>) -> ExitCode
