@@ -21,5 +21,5 @@ pub use hash::{Hash, HashBuilder};
 pub use link::switch;
 pub use manifest::{FORMAT, FileRecord, Manifest, Work};
 pub use output::{FileWriter, Output, Staged};
-pub use predictions::Predictions;
+pub use predictions::{PredictionWriter, Predictions};
 pub use table::properties;

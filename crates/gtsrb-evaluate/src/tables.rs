@@ -18,8 +18,14 @@ pub fn write_parquet<W: Write + Send>(
 ) -> Result<()> {
     let labels: Vec<usize> = scored.iter().map(|s| s.label).collect();
     let predicted: Vec<usize> = scored.iter().map(|s| s.predicted).collect();
-    Predictions { paths, labels: &labels, predicted: &predicted, probabilities, folds: None }
-        .write(sink)
+    Predictions {
+        paths,
+        labels: Some(&labels),
+        predicted: &predicted,
+        probabilities: probabilities.view(),
+        folds: None,
+    }
+    .write(sink)
 }
 
 /// Writes the answer sheet: `Filename;ClassId`, `;` and CRLF as in the official

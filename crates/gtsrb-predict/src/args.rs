@@ -23,7 +23,8 @@ pub struct Args {
     /// Flags of every stage.
     #[command(flatten)]
     pub common: Common,
-    /// Pictures, folders of pictures, or `-` for a path a line on standard input
+    /// Pictures, folders of pictures, patterns such as 'photos/**/*.jpg', or `-` for a path a line
+    /// on standard input
     #[arg(required = true, value_name = "FILE_OR_FOLDER")]
     pub paths: Vec<PathBuf>,
     /// How many classes to name, the most probable first

@@ -44,7 +44,7 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
             classes.len()
         )));
     }
-    paths::check(&args.paths)?;
+    let paths = paths::expand(&args.paths)?;
     if args.common.dry_run {
         return Ok(Outcome::Planned(format!(
             "would classify pictures by the {} classes of {}",
@@ -55,7 +55,7 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
     let pipeline = classifier.pipeline(args.common.threads())?;
     let threshold = args.threshold.unwrap_or_else(|| threshold::of_run(&run));
     let mut output = Output::open(args, classes, threshold)?;
-    let pictures = paths::pictures(args.paths.clone()).map(Ok);
+    let pictures = paths::pictures(paths).map(Ok);
     let ended = pipeline.run(pictures, frame, |batch| {
         predict(&classifier, batch, &mut output)?;
         // The error ends the pipeline; nobody sees it.

@@ -1,5 +1,5 @@
-//! Which pictures are meant: files, folders, and lines of standard input, found as they are
-//! needed.
+//! Which pictures are meant: files, folders, patterns, and lines of standard input; those of
+//! folders and lines are found as they are needed.
 
 use std::fs;
 use std::io;
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
+use glob::{MatchOptions, glob_with};
 use stage::{Error, Result, check_interrupt};
 
 /// Stands for standard input.
@@ -22,15 +23,38 @@ const LOOK_FOR_SIGNALS: Duration = Duration::from_millis(100);
 /// A picture's path, or what was given and why it is none.
 pub type Found = std::result::Result<PathBuf, (PathBuf, Error)>;
 
-/// Checks that every path of the command line is there.
+/// What the command line means: patterns become what they match, in alphabetical order; whatever
+/// is there under just this name is no pattern.
 ///
 /// # Errors
-/// [`Missing`](stage::Fault::Missing), naming the first that isn't.
-pub fn check(given: &[PathBuf]) -> Result<()> {
-    for path in given.iter().filter(|path| !is_stdin(path)) {
-        fs::metadata(path).map_err(|e| Error::read(path, &e))?;
+/// [`Missing`](stage::Fault::Missing), naming the first path that isn't there or pattern that
+/// nothing matches; [`Usage`](stage::Fault::Usage) where a pattern can't be understood.
+pub fn expand(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for path in given {
+        match fs::metadata(path) {
+            Err(e) if !is_stdin(path) => paths.extend(matches(path, &e)?),
+            _ => paths.push(path.clone()),
+        }
     }
-    Ok(())
+    Ok(paths)
+}
+
+/// What the pattern `path` matches; `error` says why it is no file.
+fn matches(path: &Path, error: &io::Error) -> Result<Vec<PathBuf>> {
+    let Some(pattern) = path.to_str().filter(|text| text.contains(['*', '?', '['])) else {
+        return Err(Error::read(path, error));
+    };
+    // As in shells: names that begin with a dot are meant only where the pattern has the dot.
+    let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
+    let found = glob_with(pattern, options)
+        .map_err(|e| Error::usage(format!("{pattern}: {e}")))?
+        .collect::<std::result::Result<Vec<_>, _>>()
+        .map_err(|e| Error::read(e.path(), e.error()))?;
+    if found.is_empty() {
+        return Err(Error::missing(format!("nothing matches {pattern}")));
+    }
+    Ok(found)
 }
 
 /// The pictures of `given` in order; a folder's in the order of their paths' bytes.
@@ -158,8 +182,29 @@ mod tests {
     }
 
     #[test]
+    fn patterns_become_what_they_match() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["b/2.png", "b/1.png", "a/x/3.png", "b/.4.png", "b/5.jpg", "[1].png"] {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, b"").unwrap();
+        }
+        let expand = |name: &str| expand(&[dir.path().join(name)]);
+        let is = |pattern: &str, names: &[&str]| {
+            let expected: Vec<PathBuf> = names.iter().map(|name| dir.path().join(name)).collect();
+            assert_eq!(expand(pattern).unwrap(), expected, "{pattern}");
+        };
+        is("b/*.png", &["b/1.png", "b/2.png"]);
+        is("**/[23].png", &["a/x/3.png", "b/2.png"]);
+        is("?", &["a", "b"]);
+        is("[1].png", &["[1].png"]);
+        assert_eq!(expand("b/*.ppm").unwrap_err().fault(), stage::Fault::Missing);
+        assert_eq!(expand("b/***").unwrap_err().fault(), stage::Fault::Usage);
+    }
+
+    #[test]
     fn what_is_not_there_is_told_before_anything_is_done() {
-        let error = check(&[PathBuf::from("-"), PathBuf::from("/nowhere/x.png")]).unwrap_err();
+        let error = expand(&[PathBuf::from("-"), PathBuf::from("/nowhere/x.png")]).unwrap_err();
         assert_eq!(error.fault(), stage::Fault::Missing);
         assert!(error.to_string().contains("/nowhere/x.png"));
     }

@@ -162,6 +162,25 @@ fn paths_come_on_standard_input() {
 }
 
 #[test]
+fn patterns_that_no_shell_expanded_are_expanded() {
+    if !has_runtime() {
+        return;
+    }
+    let run = Run::new();
+    let (blue, red) = (run.picture("a/b.png", 2), run.picture("a/r.png", 0));
+    run.picture("a/.hidden.png", 1);
+    let ran = run.predict(&[], &[&run.pictures().join("*/*.png")]);
+    assert_eq!(code(&ran), 0, "{}", errors(&ran));
+    let said = lines(&ran);
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].starts_with(&format!("{}\t2", blue.display())), "{said:?}");
+    assert!(said[1].starts_with(&format!("{}\t0", red.display())), "{said:?}");
+    let ran = run.predict(&[], &[&red, &run.pictures().join("*.ppm")]);
+    assert_eq!(code(&ran), 66);
+    assert!(errors(&ran).contains("nothing matches"), "{}", errors(&ran));
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     if !has_runtime() {
         return;

@@ -88,9 +88,9 @@ impl Product {
         let mut file = output.create("oof.parquet")?;
         Predictions {
             paths: &paths,
-            labels: &kept.labels,
+            labels: Some(&kept.labels),
             predicted: &predicted(probabilities.view()),
-            probabilities: &probabilities,
+            probabilities: probabilities.view(),
             folds: Some(&kept.turns),
         }
         .write(&mut file)?;
