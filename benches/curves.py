@@ -76,7 +76,7 @@ def main():
     results = {name: json.loads((run / name / f"{name}.json").read_text()) for name in names}
     training = json.loads((run / "model" / "training.json").read_text())
     head = next(trial for trial in training["path"] if trial["lambda"] == training["lambda"])
-    results["path"] = [{key: value for key, value in trial.items() if key not in ("losses", "validation_curve")} for trial in training["path"]]
+    results["path"] = [{key: value for key, value in trial.items() if key not in ("losses", "curve")} for trial in training["path"]]
     results["diagnosis"] = training["diagnosis"]
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(results, indent=2) + "\n")

@@ -16,7 +16,7 @@ use crate::published::beside;
 use crate::quality::{Findings, Label, Quality};
 use crate::selective::Answered;
 use crate::slices::{Slice, Slicing};
-use crate::training::Training;
+use crate::training::{Solver, Training};
 use crate::words::{count, percent, percent_range};
 
 const TEMPLATE: &str = include_str!("report.html.j2");
@@ -218,6 +218,9 @@ impl Report<'_> {
     }
 
     fn trials(&self) -> Vec<serde_json::Value> {
+        let Solver::Lbfgs { lambda: chosen, path, .. } = &self.training.solver else {
+            return vec![];
+        };
         let row = |t: &crate::training::Trial| {
             json!({
                 "lambda": format!("{:e}", t.lambda),
@@ -225,10 +228,10 @@ impl Report<'_> {
                 "validation": percent(t.validation_accuracy),
                 "validation_loss": format!("{:.4}", t.validation_loss),
                 "calibrated_loss": format!("{:.4}", t.calibrated_loss),
-                "chosen": t.lambda.to_bits() == self.training.lambda.to_bits(),
+                "chosen": t.lambda.to_bits() == chosen.to_bits(),
             })
         };
-        self.training.path.iter().map(row).collect()
+        path.iter().map(row).collect()
     }
 }
 

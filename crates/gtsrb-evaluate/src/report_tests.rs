@@ -10,7 +10,7 @@ use super::*;
 use crate::interval::Units;
 use crate::metrics::{Details, measure, score_all};
 use crate::quality::Finding;
-use crate::training::{Look, Trial};
+use crate::training::{Look, Solver, Trial};
 
 /// Predictions of a good classifier: mostly right, a few classes often confused.
 fn metrics(names: &[String], images: usize) -> Metrics {
@@ -34,6 +34,16 @@ fn of(labels: &[usize], p: &Array2<f32>, names: &[String]) -> Metrics {
     measure(&scored, names, &Units::images(labels.len()), details)
 }
 
+fn look(at: usize) -> Look {
+    let left = (-0.1 * at as f64).exp();
+    Look {
+        at,
+        train_loss: 0.06 + 3.7 * left,
+        validation_loss: 0.1 + 3.6 * left,
+        validation_accuracy: 0.97 - 0.9 * left,
+    }
+}
+
 fn training() -> Training {
     let trial = |i: i32| Trial {
         lambda: 10_f64.powi(i),
@@ -42,17 +52,12 @@ fn training() -> Training {
         train_loss: 0.01 + 0.05 * f64::from(i + 6),
         validation_loss: 0.1 + 0.03 * f64::from((i + 4).abs()),
         calibrated_loss: 0.09 + 0.02 * f64::from((i + 4).abs()),
-        losses: (0..60).map(|i| 0.06 + 3.7 * (-0.12 * f64::from(i)).exp()).collect(),
-        validation_curve: (0..12)
-            .map(|i| Look { iteration: 5 * i, loss: 0.1 + 3.6 * (-0.5 * i as f64).exp() })
-            .collect(),
+        curve: (0..30).map(|i| look(2 * i)).collect(),
     };
     Training {
-        lambda: 1e-4,
         choice: "lowest log-loss".into(),
         temperature: 1.1,
-        path: (-6..0).map(trial).collect(),
-        losses: (0..120).map(|i| 0.04 + 3.7 * (-0.08 * f64::from(i)).exp()).collect(),
+        solver: Solver::Lbfgs { lambda: 1e-4, first: 0.1, path: (-6..0).map(trial).collect() },
         diagnosis: vec!["Training and validation differ by 2.1 points.".into()],
     }
 }

@@ -9,18 +9,37 @@ use stage::{Error, Result};
 /// training may say more than is drawn.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Training {
-    /// The chosen penalty.
-    pub lambda: f64,
-    /// How it was chosen.
+    /// What the penalty, or the epoch, was chosen by.
     pub choice: String,
     /// Divides the logits.
     pub temperature: f64,
-    /// The penalties tried.
-    pub path: Vec<Trial>,
-    /// Objective of the final fit on everything, at the start and after each iteration.
-    pub losses: Vec<f64>,
     /// How training went, in words.
     pub diagnosis: Vec<String>,
+    /// What trained.
+    #[serde(flatten)]
+    pub solver: Solver,
+}
+
+/// What trained, and how it went on the training part.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "solver", rename_all = "kebab-case")]
+pub enum Solver {
+    /// A path of penalties.
+    Lbfgs {
+        /// The chosen one.
+        lambda: f64,
+        /// The one that was tried first.
+        first: f64,
+        /// All, strongest first.
+        path: Vec<Trial>,
+    },
+    /// Epochs of mini-batches.
+    Sgd {
+        /// The best one, from 1.
+        epochs: usize,
+        /// All.
+        course: Course,
+    },
 }
 
 /// One penalty tried.
@@ -38,27 +57,28 @@ pub struct Trial {
     pub validation_loss: f64,
     /// Log-loss on the validation part with the temperature that fits it best.
     pub calibrated_loss: f64,
-    /// Objective on the training part, at the start and after each iteration.
-    pub losses: Vec<f64>,
-    /// The validation part during the fit.
-    pub validation_curve: Vec<Look>,
+    /// Both parts during the fit, from its start to its end.
+    pub curve: Vec<Look>,
 }
 
-/// The validation part during a fit.
+/// A training by mini-batches.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Course {
+    /// Both parts after each epoch.
+    pub curve: Vec<Look>,
+}
+
+/// Both parts during a training.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Look {
-    /// Iterations made.
-    pub iteration: usize,
-    /// Log-loss.
-    pub loss: f64,
-}
-
-impl Training {
-    /// The trial of the chosen penalty.
-    #[must_use]
-    pub fn chosen(&self) -> Option<&Trial> {
-        self.path.iter().find(|t| t.lambda.to_bits() == self.lambda.to_bits())
-    }
+    /// Iterations, or epochs, made.
+    pub at: usize,
+    /// Loss on the training part as it is learned, without the penalty.
+    pub train_loss: f64,
+    /// Log-loss on the validation part.
+    pub validation_loss: f64,
+    /// Accuracy on the validation part.
+    pub validation_accuracy: f64,
 }
 
 /// Reads `model/training.json` in the folder `model`.

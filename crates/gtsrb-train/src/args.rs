@@ -38,7 +38,7 @@ pub struct Args {
 #[serde(rename_all = "kebab-case")]
 pub enum Command {
     /// Measure on the validation tracks how accuracy grows with the tracks learned from, with
-    /// the penalty of the run's model: would more data help?
+    /// the penalty of the run's model, or one chosen for it: would more data help?
     Curve {
         /// Tracks a class; all of them come last [default: 1,2,4, ...]
         #[arg(long, value_name = "N,N,...", value_delimiter = ',')]

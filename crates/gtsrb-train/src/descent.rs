@@ -6,8 +6,7 @@ use std::time::Instant;
 use artifact::embeddings::{Cache, Row};
 use ndarray::{Array2, ArrayView2};
 use softmax::{
-    Fit, Model, Network, Recipe, Samples, Score, Standardization, Stop, Trainer, fit_network,
-    fit_temperature, score,
+    Network, Recipe, Samples, Score, Standardization, Trainer, fit_network, fit_temperature, score,
 };
 use stage::{Error, Result, cache_dir, check_interrupt};
 use tracing::info;
@@ -15,11 +14,12 @@ use tracing::info;
 use crate::args::Settings;
 use crate::data::{Inputs, labels};
 use crate::division::Division;
+use crate::judgement::Judgement;
+use crate::kept_out::KeptOut;
 use crate::split::Split;
 use crate::stream::Stream;
 use crate::train::Probe;
-use crate::trial::{KeptOut, Trial};
-use crate::walk::{Attempt, Look};
+use crate::walk::Look;
 
 /// Epochs in a row that may be no better than the best before training ends.
 const PATIENCE: usize = 5;
@@ -32,10 +32,12 @@ pub struct Descent {
     pub partial: Network,
     /// What was asked for.
     pub recipe: Recipe,
-    /// The training on the training part.
-    pub trial: Trial,
+    /// The training on the training part, epoch by epoch.
+    pub curve: Vec<Look>,
     /// The epoch that was best there.
     pub epochs: usize,
+    /// That epoch's network.
+    pub judgement: Judgement,
     /// That epoch's logits of what was kept out.
     pub logits: Array2<f32>,
     /// What was kept out.
@@ -183,9 +185,12 @@ fn fit(
         watch.may_go_on()
     })?;
     watch.require_numbers(&recipe)?;
-    let epochs = watch.epochs;
+    let Watch { curve, epochs, best } = watch;
+    let partial = best.map_or(last, |(_, network)| network);
     let kept = KeptOut::of(&split, 0..1);
-    let (trial, logits, partial) = watch.judge(parts, &kept, &recipe, last)?;
+    let logits = parts.validation.logits(&partial)?;
+    let train = score(parts.train.logits(&partial)?.view(), parts.train.labels());
+    let judgement = Judgement::new(&[(train, logits.view())], &kept)?;
     let (network, losses) = refit(parts.all, &recipe, epochs)?;
     let refit = score(parts.all.logits(&network)?.view(), parts.all.labels());
     info!("trained in {:.1} s", started.elapsed().as_secs_f64());
@@ -194,8 +199,9 @@ fn fit(
         network,
         partial,
         recipe,
-        trial,
+        curve,
         epochs,
+        judgement,
         logits,
         kept,
         split,
@@ -219,9 +225,7 @@ fn refit(all: &dyn Rows, recipe: &Recipe, epochs: usize) -> Result<(Network, Vec
 #[derive(Default)]
 struct Watch {
     /// After each epoch.
-    looks: Vec<Look>,
-    /// Mean loss of each epoch on the training part.
-    losses: Vec<f64>,
+    curve: Vec<Look>,
     /// The epoch with the lowest log-loss after temperature scaling.
     epochs: usize,
     /// That loss, and the network.
@@ -238,8 +242,12 @@ impl Watch {
              loss of training {train_loss:.4}",
             100.0 * top1
         );
-        self.looks.push(Look { iteration: epoch, loss, accuracy: top1 });
-        self.losses.push(train_loss);
+        self.curve.push(Look {
+            at: epoch,
+            train_loss,
+            validation_loss: loss,
+            validation_accuracy: top1,
+        });
         if self.best.as_ref().is_none_or(|(best, _)| calibrated < *best) {
             self.best = Some((calibrated, network.clone()));
             self.epochs = epoch;
@@ -247,7 +255,7 @@ impl Watch {
     }
 
     fn may_go_on(&self) -> bool {
-        self.are_numbers() && self.looks.len() - self.epochs < PATIENCE
+        self.are_numbers() && self.curve.len() - self.epochs < PATIENCE
     }
 
     /// Steps that are too long end in numbers that are none.
@@ -258,39 +266,13 @@ impl Watch {
         Err(Error::config(format!(
             "[train] learning_rate = {}: training diverged in epoch {}; choose a lower one",
             recipe.learning_rate,
-            self.losses.len()
+            self.curve.len()
         )))
     }
 
     fn are_numbers(&self) -> bool {
-        self.losses.iter().all(|loss| loss.is_finite())
-            && self.looks.iter().all(|look| look.loss.is_finite())
-    }
-
-    /// Judges the best epoch's network, or without one the `last`. There is no gradient at an
-    /// end: a trial of this solver has none.
-    fn judge(
-        self,
-        parts: &Parts<'_>,
-        kept: &KeptOut,
-        recipe: &Recipe,
-        last: Network,
-    ) -> Result<(Trial, Array2<f32>, Network)> {
-        let best = self.best.map_or(last, |(_, network)| network);
-        let logits = parts.validation.logits(&best)?;
-        let train = score(parts.train.logits(&best)?.view(), parts.train.labels());
-        let fit = Fit {
-            model: Model::zeros(0, 0),
-            lambda: recipe.weight_decay,
-            objective: self.losses.last().copied().unwrap_or_default(),
-            gradient_norm: 0.0,
-            iterations: self.looks.len(),
-            evaluations: 0,
-            stop: Stop::Asked,
-            curve: self.losses,
-        };
-        let attempt = Attempt { fit, train, logits, looks: self.looks };
-        Ok((Trial::new(&[&attempt], kept)?, attempt.logits, best))
+        let losses = self.curve.iter().flat_map(|look| [look.train_loss, look.validation_loss]);
+        losses.into_iter().all(f64::is_finite)
     }
 }
 

@@ -3,20 +3,19 @@
 use serde::Serialize;
 use softmax::Recipe;
 
+use crate::args::Solver;
 use crate::data::Inputs;
 use crate::descent::Descent;
 use crate::diagnosis::{calibration, certainty, fit, unvalidated};
+use crate::judgement::Judgement;
 use crate::record::{Class, classes};
 use crate::split::Counts;
-use crate::trial::Trial;
 use crate::walk::Look;
 
 /// The file; what it shares with that of the other solver has the same names.
 #[derive(Serialize)]
 pub struct Descended<'a> {
-    solver: &'static str,
-    /// The weight decay: this solver's penalty.
-    lambda: f64,
+    solver: Solver,
     choice: &'static str,
     temperature: f64,
     diagnosis: Vec<String>,
@@ -26,29 +25,19 @@ pub struct Descended<'a> {
     /// Epochs of the last training, on everything.
     epochs: usize,
     /// The training on the training part.
-    path: [Course<'a>; 1],
+    course: Judged<'a>,
     refit: Refit,
     /// Mean loss of each epoch of the last training.
     losses: &'a [f64],
 }
 
-/// What a [`Trial`] of this solver knows.
+/// A training, and how good its best epoch is.
 #[derive(Serialize)]
-struct Course<'a> {
-    lambda: f64,
-    epochs: usize,
-    train_loss: f64,
-    train_accuracy: f64,
-    validation_loss: f64,
-    validation_accuracy: f64,
-    accuracy_error: f64,
-    temperature: f64,
-    calibrated_loss: f64,
-    standard_error: f64,
-    /// Mean loss of each epoch, with smoothed labels and what was dropped.
-    losses: &'a [f64],
-    /// The validation part, or as much as memory holds, after each epoch.
-    validation_curve: &'a [Look],
+struct Judged<'a> {
+    #[serde(flatten)]
+    judgement: &'a Judgement,
+    /// After each epoch; the validation part as far as memory holds it.
+    curve: &'a [Look],
 }
 
 #[derive(Serialize)]
@@ -63,50 +52,30 @@ const CHOICE: &str =
 impl<'a> Descended<'a> {
     /// The record of `descent`.
     pub fn new(inputs: &'a Inputs, descent: &'a Descent) -> Self {
-        let Descent { trial, split, refit, .. } = descent;
-        let mut diagnosis = vec![fit(trial, &split.counts)];
-        diagnosis.extend(certainty(trial, &split.counts));
+        let Descent { judgement, split, refit, .. } = descent;
+        let mut diagnosis = vec![fit(judgement, &split.counts)];
+        diagnosis.extend(certainty(judgement, &split.counts));
         diagnosis.push(epochs(descent));
-        diagnosis.push(calibration(trial));
+        diagnosis.push(calibration(judgement));
         diagnosis.extend(unvalidated(&split.unvalidated, &inputs.classes));
         Self {
-            solver: "sgd",
-            lambda: trial.lambda,
+            solver: Solver::Sgd,
             choice: CHOICE,
-            temperature: trial.calibration().0,
+            temperature: judgement.calibration().0,
             diagnosis,
             split: &split.counts,
             classes: classes(&inputs.classes, split),
             recipe: descent.recipe,
             epochs: descent.epochs,
-            path: [Course::of(trial)],
+            course: Judged { judgement, curve: &descent.curve },
             refit: Refit { train_loss: refit.loss, train_accuracy: refit.top1 },
             losses: &descent.losses,
         }
     }
 }
 
-impl<'a> Course<'a> {
-    fn of(trial: &'a Trial) -> Self {
-        Self {
-            lambda: trial.lambda,
-            epochs: trial.iterations,
-            train_loss: trial.train_loss,
-            train_accuracy: trial.train_accuracy,
-            validation_loss: trial.validation_loss,
-            validation_accuracy: trial.validation_accuracy,
-            accuracy_error: trial.accuracy_error,
-            temperature: trial.temperature,
-            calibrated_loss: trial.calibrated_loss,
-            standard_error: trial.standard_error,
-            losses: &trial.losses,
-            validation_curve: &trial.validation_curve,
-        }
-    }
-}
-
 fn epochs(descent: &Descent) -> String {
-    let (best, made) = (descent.epochs, descent.trial.iterations);
+    let (best, made) = (descent.epochs, descent.curve.len());
     if made < descent.recipe.epochs {
         format!(
             "Epoch {best} was the best; training ended after {made}, when the validation part had \

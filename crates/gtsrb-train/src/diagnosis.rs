@@ -3,10 +3,10 @@
 use softmax::Stop;
 
 use crate::args::Rule;
+use crate::judgement::Judgement;
 use crate::search::Search;
 use crate::split::Counts;
 use crate::train::Trained;
-use crate::trial::Trial;
 use crate::warm::Change;
 
 /// Accuracy that training loses on unseen tracks, from which on it is called overfitting.
@@ -22,7 +22,7 @@ const SURE: f64 = 0.02;
 /// validation.
 pub fn diagnose(trained: &Trained, rule: Rule, classes: &[String]) -> Vec<String> {
     let (search, counts) = (&trained.search, &trained.split.counts);
-    let chosen = search.trial();
+    let chosen = &search.trial().judgement;
     let mut sentences = vec![fit(chosen, counts)];
     sentences.extend(certainty(chosen, counts));
     sentences.extend(folds(chosen));
@@ -35,20 +35,20 @@ pub fn diagnose(trained: &Trained, rule: Rule, classes: &[String]) -> Vec<String
 }
 
 /// How well the training part is learned and the validation part recognised.
-pub fn fit(chosen: &Trial, counts: &Counts) -> String {
-    let (train, validation) = (chosen.train_accuracy, chosen.validation_accuracy);
+pub fn fit(judged: &Judgement, counts: &Counts) -> String {
+    let (train, validation) = (judged.train_accuracy, judged.validation_accuracy);
     let numbers = format!(
         "{:.2} % right on the training part, {:.2} % on the validation part, {} (log-loss {:.4} \
          and {:.4})",
         100.0 * train,
         100.0 * validation,
         kept_out(counts),
-        chosen.train_loss,
-        chosen.validation_loss
+        judged.train_loss,
+        judged.validation_loss
     );
     if train < FITTED {
         format!(
-            "Underfitting: {numbers}. Under this penalty the embeddings don't separate the \
+            "Underfitting: {numbers}. Fitted like this, the embeddings don't separate the \
              classes; other taps, finer grids or larger pictures separate them better."
         )
     } else if train - validation > GAP {
@@ -75,8 +75,8 @@ fn kept_out(counts: &Counts) -> String {
 }
 
 /// Whether the validation part is large enough to tell settings apart.
-pub fn certainty(chosen: &Trial, counts: &Counts) -> Option<String> {
-    let half = 1.96 * chosen.accuracy_error;
+pub fn certainty(judged: &Judgement, counts: &Counts) -> Option<String> {
+    let half = 1.96 * judged.accuracy_error;
     let (what, number) = if has_tracks(counts) {
         ("tracks", counts.validation_tracks)
     } else {
@@ -92,13 +92,13 @@ pub fn certainty(chosen: &Trial, counts: &Counts) -> Option<String> {
     })
 }
 
-fn folds(chosen: &Trial) -> Option<String> {
-    let (mean, deviation) = chosen.spread()?;
-    let accuracies = || chosen.folds.iter().map(|fold| 100.0 * fold.accuracy);
+fn folds(judged: &Judgement) -> Option<String> {
+    let (mean, deviation) = judged.spread()?;
+    let accuracies = || judged.folds.iter().map(|fold| 100.0 * fold.accuracy);
     Some(format!(
         "Over {} folds the accuracy is {:.2} % on average, with a standard deviation of {:.2} \
          points: from {:.2} to {:.2} %.",
-        chosen.folds.len(),
+        judged.folds.len(),
         100.0 * mean,
         100.0 * deviation,
         accuracies().fold(f64::INFINITY, f64::min),
@@ -145,13 +145,13 @@ fn convergence(trained: &Trained) -> String {
 }
 
 /// What the temperature changes.
-pub fn calibration(chosen: &Trial) -> String {
-    let (temperature, loss) = chosen.calibration();
+pub fn calibration(judged: &Judgement) -> String {
+    let (temperature, loss) = judged.calibration();
     let losses = format!(
         "log-loss {:.4} without and {loss:.4} with temperature {temperature:.2}",
-        chosen.validation_loss
+        judged.validation_loss
     );
-    if chosen.is_flawless() {
+    if judged.is_flawless() {
         "Everything in the validation part is right: how far to trust a confidence isn't known, \
          and no temperature is fitted."
             .to_owned()
@@ -182,10 +182,12 @@ mod tests {
     use softmax::Model;
 
     use super::*;
+    use crate::judgement::Fold;
+    use crate::kept_out::KeptOut;
     use crate::split::Split;
-    use crate::trial::{Fold, KeptOut};
+    use crate::trial::Trial;
 
-    fn trial(lambda: f64, validation_accuracy: f64) -> Trial {
+    fn trial(lambda: f64) -> Trial {
         Trial {
             lambda,
             iterations: 9,
@@ -193,6 +195,14 @@ mod tests {
             stop: Stop::Decrease,
             gradient_norm: 1e-3,
             objective: 0.1,
+            judgement: judgement(0.9),
+            losses: vec![],
+            curve: vec![],
+        }
+    }
+
+    fn judgement(validation_accuracy: f64) -> Judgement {
+        Judgement {
             train_loss: 0.01,
             train_accuracy: 1.0,
             validation_loss: 0.02,
@@ -202,8 +212,6 @@ mod tests {
             calibrated_loss: 0.0,
             standard_error: 0.0,
             folds: vec![],
-            losses: vec![],
-            validation_curve: vec![],
         }
     }
 
@@ -212,7 +220,15 @@ mod tests {
         let split = Split { rows: vec![], turns: vec![], folds: 1, counts, unvalidated: vec![] };
         let kept = KeptOut::of(&split, 0..1);
         let logits = Array2::zeros((0, 2));
-        Search { path, chosen, model: Model::zeros(2, 1), skipped: vec![], kept, logits }
+        Search {
+            first: path[0].lambda,
+            path,
+            chosen,
+            model: Model::zeros(2, 1),
+            skipped: vec![],
+            kept,
+            logits,
+        }
     }
 
     /// 100 images of five times as many tracks as are kept out.
@@ -233,23 +249,23 @@ mod tests {
     #[test]
     fn penalties_are_compared_with_those_that_were_tried() {
         let words = |lambdas: &[f64], chosen| {
-            let path = lambdas.iter().map(|&l| trial(l, 0.9)).collect();
+            let path = lambdas.iter().map(|&l| trial(l)).collect();
             penalty(&search(path, chosen), Rule::Best)
         };
         assert_eq!(words(&[2.5e-3], 0), "The penalty 2.5e-3 was the only one tried.");
         assert!(words(&[0.1, 0.01], 0).ends_with("an even stronger one may do as well."));
         assert!(words(&[0.1, 0.01], 1).ends_with("an even weaker one may be better."));
         assert!(words(&[0.1, 0.01, 1e-3], 1).ends_with("are no better."));
-        let one_se = search(vec![trial(1.0, 0.9), trial(0.1, 0.9), trial(0.01, 0.9)], 1);
+        let one_se = search([1.0, 0.1, 0.01].map(trial).into(), 1);
         assert!(penalty(&one_se, Rule::OneSe).contains("1e-1 is the strongest of 3 within"));
     }
 
     #[test]
     fn without_mistakes_no_temperature_is_fitted() {
-        let flawless = trial(0.1, 1.0);
+        let flawless = judgement(1.0);
         assert_eq!(flawless.calibration(), (1.0, 0.02));
         assert!(calibration(&flawless).contains("no temperature is fitted"));
-        let other = trial(0.1, 0.99);
+        let other = judgement(0.99);
         assert_eq!(other.calibration(), (0.05, 0.0));
         assert!(calibration(&other).starts_with("Too cautious"));
     }
@@ -258,29 +274,29 @@ mod tests {
     fn only_sets_with_tracks_read_of_tracks() {
         assert_eq!(kept_out(&counts(2)), "20 images of 2 tracks kept out");
         assert_eq!(kept_out(&counts(20)), "20 images kept out");
-        let over = trial(0.1, 0.9);
+        let over = judgement(0.9);
         assert!(fit(&over, &counts(2)).contains("More tracks a class help"));
         let folder = fit(&over, &counts(20));
         assert!(folder.starts_with("Overfitting") && !folder.contains("track"), "{folder}");
-        let unsure = Trial { accuracy_error: 0.02, ..over };
+        let unsure = Judgement { accuracy_error: 0.02, ..over };
         let folder = certainty(&unsure, &counts(20)).unwrap();
         assert!(folder.contains("± 3.9 points") && !folder.contains("track"), "{folder}");
         assert!(certainty(&unsure, &counts(2)).unwrap().contains("on the 2 that"));
-        assert_eq!(certainty(&trial(0.1, 0.9), &counts(2)), None);
+        assert_eq!(certainty(&judgement(0.9), &counts(2)), None);
     }
 
     #[test]
     fn what_training_does_not_learn_is_underfitting() {
-        let under = Trial { train_accuracy: 0.8, ..trial(0.1, 0.79) };
+        let under = Judgement { train_accuracy: 0.8, ..judgement(0.79) };
         assert!(fit(&under, &counts(2)).starts_with("Underfitting: 80.00 %"));
-        assert!(fit(&trial(0.1, 0.99), &counts(2)).starts_with("A good fit"));
+        assert!(fit(&judgement(0.99), &counts(2)).starts_with("A good fit"));
     }
 
     #[test]
     fn folds_are_told_with_mean_and_spread() {
         let fold = |accuracy| Fold { images: 10, accuracy, calibrated_loss: 0.1 };
-        let trial = Trial { folds: vec![fold(0.9), fold(0.94)], ..trial(0.1, 0.92) };
-        let words = folds(&trial).unwrap();
+        let judged = Judgement { folds: vec![fold(0.9), fold(0.94)], ..judgement(0.92) };
+        let words = folds(&judged).unwrap();
         assert!(words.starts_with("Over 2 folds the accuracy is 92.00 %"), "{words}");
         assert!(words.contains("2.83 points: from 90.00 to 94.00 %"), "{words}");
     }

@@ -18,6 +18,8 @@ mod descent_record;
 mod diagnosis;
 mod division;
 mod export;
+mod judgement;
+mod kept_out;
 mod product;
 mod record;
 mod report;

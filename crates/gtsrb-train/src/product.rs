@@ -10,11 +10,11 @@ use crate::args::Settings;
 use crate::data::Inputs;
 use crate::descent::descend;
 use crate::descent_record::Descended;
+use crate::kept_out::KeptOut;
 use crate::record::{Training, classes, to_bytes, warn_of_classes};
 use crate::split::Split;
-use crate::summary::Summary;
+use crate::summary::{Origin, Summary};
 use crate::train::{Probe, head, train};
-use crate::trial::KeptOut;
 use crate::warm::Warm;
 
 /// A head, and what there is to say of it.
@@ -44,11 +44,12 @@ impl Product {
         let training = Training::new(inputs, &trained, settings.rule);
         training.warn();
         let counts = &trained.split.counts;
-        let scores = (trained.search.trial(), &trained.refit_score);
-        let classes = inputs.classes.len();
+        let chosen = trained.search.trial();
+        let origin = Origin::Lbfgs { lambda: chosen.lambda, iterations: trained.iterations() };
+        let scores = (&chosen.judgement, &trained.refit_score);
         Ok(Self {
             record: to_bytes(&training)?,
-            summary: Summary::new(scores, counts, classes, trained.iterations()),
+            summary: Summary::new(origin, scores, counts, inputs.classes.len()),
             head: trained.head,
             partial: trained.partial,
             probe: trained.probe,
@@ -63,16 +64,14 @@ impl Product {
         let trained = descend(inputs, settings)?;
         warn_of_classes(&classes(&inputs.classes, &trained.split));
         let counts = &trained.split.counts;
+        let epochs = trained.curve.len() + trained.losses.len();
+        let origin = Origin::Sgd { weight_decay: trained.recipe.weight_decay, epochs };
+        let scores = (&trained.judgement, &trained.refit);
         Ok(Self {
             record: to_bytes(&Descended::new(inputs, &trained))?,
-            summary: Summary::new(
-                (&trained.trial, &trained.refit),
-                counts,
-                inputs.classes.len(),
-                trained.trial.iterations + trained.losses.len(),
-            ),
-            partial: head(inputs, trained.partial, &trained.trial),
-            head: head(inputs, trained.network, &trained.trial),
+            summary: Summary::new(origin, scores, counts, inputs.classes.len()),
+            partial: head(inputs, trained.partial, &trained.judgement),
+            head: head(inputs, trained.network, &trained.judgement),
             probe: trained.probe,
             split: trained.split,
             kept: trained.kept,

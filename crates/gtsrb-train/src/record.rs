@@ -5,7 +5,7 @@ use softmax::Stop;
 use stage::{Error, Result};
 use tracing::warn;
 
-use crate::args::Rule;
+use crate::args::{Rule, Solver};
 use crate::data::Inputs;
 use crate::diagnosis::diagnose;
 use crate::split::{Counts, Split};
@@ -16,6 +16,8 @@ use crate::warm::Change;
 /// The file. It holds no times, so that equal work gives equal bytes.
 #[derive(Serialize)]
 pub struct Training<'a> {
+    /// What trained.
+    solver: Solver,
     /// The chosen penalty.
     lambda: f64,
     /// How it was chosen.
@@ -32,6 +34,8 @@ pub struct Training<'a> {
     split: &'a Counts,
     /// Images of each class.
     classes: Vec<Class<'a>>,
+    /// The penalty that was tried first; weaker ones went on from there, one by one.
+    first: f64,
     /// The penalties tried on the training part, strongest first.
     path: &'a [Trial],
     /// Weaker penalties that were not tried: two in a row had been no better than the best.
@@ -91,13 +95,15 @@ impl<'a> Training<'a> {
     pub fn new(inputs: &'a Inputs, trained: &'a Trained, rule: Rule) -> Self {
         let (chosen, refit) = (trained.search.trial(), &trained.refit);
         Self {
+            solver: Solver::Lbfgs,
             lambda: chosen.lambda,
             choice: choice(rule),
-            temperature: chosen.calibration().0,
+            temperature: chosen.judgement.calibration().0,
             diagnosis: diagnose(trained, rule, &inputs.classes),
             warm_start: trained.change.as_ref(),
             split: &trained.split.counts,
             classes: classes(&inputs.classes, &trained.split),
+            first: trained.search.first,
             path: &trained.search.path,
             skipped: &trained.search.skipped,
             refit: Refit {

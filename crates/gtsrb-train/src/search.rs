@@ -5,9 +5,12 @@ use softmax::{Model, Options};
 use stage::{Progress, Result};
 
 use crate::args::{Rule, Settings};
+use crate::data::Inputs;
 use crate::division::Division;
+use crate::judgement::pooled;
+use crate::kept_out::KeptOut;
 use crate::split::Split;
-use crate::trial::{KeptOut, Trial, pooled};
+use crate::trial::Trial;
 use crate::walk::Attempt;
 use crate::warm::Warm;
 
@@ -27,6 +30,8 @@ pub struct Search {
     pub path: Vec<Trial>,
     /// Index of the chosen one.
     pub chosen: usize,
+    /// The penalty that was tried first; all weaker ones went on from there.
+    pub first: f64,
     /// Its model in the last turn, of standardised embeddings.
     pub model: Model,
     /// Weaker penalties that were not tried because stronger ones were better.
@@ -105,12 +110,12 @@ impl<'a> Turns<'a> {
         Ok(attempts)
     }
 
-    /// Those given, or the default ones; after a warm start from its own on.
+    /// Those given, or the default ones; after a warm start from its own on, if it has one.
     fn lambdas(&self) -> Vec<f64> {
-        let first = self.warm.map_or(f64::INFINITY, |warm| warm.lambda);
+        let first = self.warm.and_then(|warm| warm.lambda);
         self.settings.lambdas.clone().unwrap_or_else(|| {
-            let weaker = PENALTIES.into_iter().filter(|lambda| *lambda < first);
-            self.warm.map(|warm| warm.lambda).into_iter().chain(weaker).collect()
+            let weaker = PENALTIES.into_iter().filter(|lambda| first.is_none_or(|f| *lambda < f));
+            first.into_iter().chain(weaker).collect()
         })
     }
 
@@ -138,13 +143,25 @@ impl<'a> Turns<'a> {
         let attempts = of_penalty(chosen);
         Ok(Search {
             model: attempts[attempts.len() - 1].fit.model.clone(),
-            logits: pooled(&attempts)?,
+            logits: pooled(attempts.iter().map(|attempt| attempt.logits.view()))?,
             path,
             chosen,
+            first: self.lambdas()[0],
             skipped: self.skipped,
             kept,
         })
     }
+}
+
+/// The penalty that is chosen on the first turn of `split`, by a path on its own.
+///
+/// # Errors
+/// [`Data`](stage::Fault::Data) on embeddings that can't be trained on.
+pub fn penalty(inputs: &Inputs, settings: &Settings, split: &Split) -> Result<f64> {
+    let division = Division::read(inputs, split, &split.part(0), settings, |_, _| ())?;
+    let mut turns = Turns::new(settings, split, None);
+    turns.add(&division, &division.zeros())?;
+    Ok(turns.choose()?.trial().lambda)
 }
 
 /// Where the next fit of a path begins: ahead of the last two, or at the last one, or at `start`.
@@ -163,15 +180,15 @@ fn ahead(attempts: &[Attempt], lambda: f64, start: &Model) -> Model {
 fn choose(path: &[Trial], rule: Rule) -> usize {
     let mut best = 0;
     for (index, trial) in path.iter().enumerate() {
-        if trial.calibrated_loss < path[best].calibrated_loss {
+        if trial.judgement.calibrated_loss < path[best].judgement.calibrated_loss {
             best = index;
         }
     }
     match rule {
         Rule::Best => best,
         Rule::OneSe => {
-            let limit = path[best].calibrated_loss + path[best].standard_error;
-            path.iter().position(|trial| trial.calibrated_loss <= limit).unwrap_or(best)
+            let limit = path[best].judgement.calibrated_loss + path[best].judgement.standard_error;
+            path.iter().position(|trial| trial.judgement.calibrated_loss <= limit).unwrap_or(best)
         }
     }
 }

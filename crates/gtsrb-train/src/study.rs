@@ -81,7 +81,7 @@ fn measure(
 ) -> Result<Report> {
     match (command, model) {
         (Command::Curve { tracks, seeds }, Some(model)) => {
-            let lambda = Summary::of(model)?.lambda;
+            let lambda = Summary::of(model)?.origin.lambda();
             learning_curve(inputs, settings, lambda, tracks, *seeds).map(Report::Curve)
         }
         (Command::Shots { shots, seeds }, _) => {

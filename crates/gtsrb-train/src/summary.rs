@@ -9,14 +9,15 @@ use serde_json::Value;
 use softmax::Score;
 use stage::{Error, Result};
 
+use crate::judgement::Judgement;
 use crate::split::Counts;
-use crate::trial::Trial;
 
 /// The result in numbers; accuracies are fractions.
 #[derive(Serialize, Deserialize, Debug, PartialEq)]
 pub struct Summary {
-    /// The chosen penalty.
-    pub lambda: f64,
+    /// How the head came about.
+    #[serde(flatten)]
+    pub origin: Origin,
     /// Accuracy on the tracks that were kept out.
     pub validation_accuracy: f64,
     /// Log-loss on them, with the temperature.
@@ -31,29 +32,73 @@ pub struct Summary {
     pub validation_images: usize,
     /// Number of classes.
     pub classes: usize,
-    /// Iterations of all fits.
-    pub iterations: usize,
+}
+
+/// What a solver was told or chose, and how long it took.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
+#[serde(tag = "solver", rename_all = "kebab-case")]
+pub enum Origin {
+    /// A path of penalties.
+    Lbfgs {
+        /// The chosen one.
+        lambda: f64,
+        /// Iterations of all fits.
+        iterations: usize,
+    },
+    /// Epochs of mini-batches.
+    Sgd {
+        /// Share of itself that a weight lost in a step, per learning rate.
+        weight_decay: f64,
+        /// Epochs of both trainings.
+        epochs: usize,
+    },
+}
+
+impl Origin {
+    /// The chosen penalty, where there was one to choose.
+    pub fn lambda(self) -> Option<f64> {
+        match self {
+            Self::Lbfgs { lambda, .. } => Some(lambda),
+            Self::Sgd { .. } => None,
+        }
+    }
+
+    /// How long it took, in words.
+    pub fn length(self) -> String {
+        match self {
+            Self::Lbfgs { iterations, .. } => format!("{iterations} iterations"),
+            Self::Sgd { epochs, .. } => format!("{epochs} epochs"),
+        }
+    }
+}
+
+impl Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lbfgs { lambda, .. } => write!(f, "lambda {lambda:e}"),
+            Self::Sgd { weight_decay, .. } => write!(f, "weight decay {weight_decay}"),
+        }
+    }
 }
 
 impl Summary {
     /// The summary of a training.
     pub(crate) fn new(
-        (chosen, refit): (&Trial, &Score),
+        origin: Origin,
+        (judgement, refit): (&Judgement, &Score),
         counts: &Counts,
         classes: usize,
-        iterations: usize,
     ) -> Self {
-        let (temperature, validation_loss) = chosen.calibration();
+        let (temperature, validation_loss) = judgement.calibration();
         Self {
-            lambda: chosen.lambda,
-            validation_accuracy: chosen.validation_accuracy,
+            origin,
+            validation_accuracy: judgement.validation_accuracy,
             validation_loss,
             temperature,
             train_accuracy: refit.top1,
             images: counts.images,
             validation_images: counts.validation_images,
             classes,
-            iterations,
         }
     }
 
@@ -77,11 +122,11 @@ impl Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "a head for {} classes, trained on {} images, lambda {:e}: {:.2} % right on {} \
+            "a head for {} classes, trained on {} images, {}: {:.2} % right on {} \
              images kept out (log-loss {:.4}, temperature {:.2})",
             self.classes,
             self.images,
-            self.lambda,
+            self.origin,
             100.0 * self.validation_accuracy,
             self.validation_images,
             self.validation_loss,

@@ -12,9 +12,9 @@ use tracing::info;
 use crate::args::Settings;
 use crate::data::Inputs;
 use crate::division::Division;
+use crate::judgement::Judgement;
 use crate::search::{Search, Turns};
 use crate::split::Split;
-use crate::trial::Trial;
 use crate::walk::fit_or_stop;
 use crate::warm::{Change, Warm};
 
@@ -63,8 +63,8 @@ pub fn train(inputs: &Inputs, settings: &Settings, warm: Option<&Warm>) -> Resul
     let lambda = search.trial().lambda;
     let refit = fit_or_stop(&all, lambda, &search.model, &settings.options(), |_| ())?;
     info!("trained in {:.1} s", started.elapsed().as_secs_f64());
-    let head =
-        |model: &Model| head(inputs, division.standardization.fold(model).into(), search.trial());
+    let judgement = &search.trial().judgement;
+    let head = |model: &Model| head(inputs, division.standardization.fold(model).into(), judgement);
     let iterations = iterations(&search, &refit);
     let change = warm.zip(before.as_ref()).map(|(warm, before)| {
         warm.change(inputs, &split, (before, &search.logits), &search.kept.rows, iterations)
@@ -133,10 +133,10 @@ impl Trained {
 }
 
 /// The head with everything that it is to know.
-pub fn head(inputs: &Inputs, network: Network, chosen: &Trial) -> Head {
+pub fn head(inputs: &Inputs, network: Network, judgement: &Judgement) -> Head {
     Head {
         network,
-        temperature: chosen.calibration().0 as f32,
+        temperature: judgement.calibration().0 as f32,
         classes: inputs.classes.clone(),
         view: inputs.view_hash,
         training: inputs.embedded.manifest().content(),

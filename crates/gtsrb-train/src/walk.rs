@@ -9,8 +9,8 @@ use tracing::info;
 
 use crate::division::Division;
 
-/// Iterations between two looks at the validation part.
-const LOOK: usize = 5;
+/// Iterations from one look at the validation part to the next.
+const LOOK: usize = 2;
 
 /// A penalty tried on a division.
 pub struct Attempt {
@@ -20,19 +20,22 @@ pub struct Attempt {
     pub train: Score,
     /// Logits of the validation part, `[rows, classes]`.
     pub logits: Array2<f32>,
-    /// The validation part during the fit.
+    /// Both parts during the fit.
     pub looks: Vec<Look>,
 }
 
-/// The validation part during a fit.
+/// Both parts during a training.
 #[derive(Serialize, Clone, Copy, Debug)]
 pub struct Look {
-    /// Iterations made.
-    pub iteration: usize,
-    /// Log-loss.
-    pub loss: f64,
-    /// Accuracy.
-    pub accuracy: f64,
+    /// Iterations, or epochs, made.
+    pub at: usize,
+    /// Loss on the training part as it is learned: with the weights of classes, with smoothed
+    /// labels and what was dropped, but without the penalty.
+    pub train_loss: f64,
+    /// Log-loss on the validation part.
+    pub validation_loss: f64,
+    /// Accuracy on the validation part.
+    pub validation_accuracy: f64,
 }
 
 impl Attempt {
@@ -42,13 +45,17 @@ impl Attempt {
         let mut looks = Vec::new();
         let fit = fit_or_stop(&train, lambda, start, options, |step| {
             if step.iteration % LOOK == 0 {
-                let Score { loss, top1 } = step.model().score(&validation);
-                looks.push(Look { iteration: step.iteration, loss, accuracy: top1 });
+                let model = step.model();
+                let right = model.score(&validation);
+                looks.push(Look::new(step.iteration, step.objective, lambda, &model, right));
             }
         })?;
         let on_train = fit.model.score(&train);
         let logits = fit.model.logits(validation.x());
         let right = softmax::score(logits.view(), validation.labels());
+        if fit.iterations % LOOK > 0 {
+            looks.push(Look::new(fit.iterations, fit.objective, lambda, &fit.model, right));
+        }
         info!(
             "lambda {lambda:e}: {} iterations, validation {:.2} % (log-loss {:.4}), training \
              {:.2} %",
@@ -58,6 +65,20 @@ impl Attempt {
             100.0 * on_train.top1,
         );
         Ok(Self { fit, train: on_train, logits, looks })
+    }
+}
+
+impl Look {
+    /// Of a `model` whose objective with penalty `lambda` and whose score on the validation part
+    /// are known.
+    fn new(at: usize, objective: f64, lambda: f64, model: &Model, validation: Score) -> Self {
+        let squares: f64 = model.weights.iter().map(|&weight| f64::from(weight).powi(2)).sum();
+        Self {
+            at,
+            train_loss: objective - 0.5 * lambda * squares,
+            validation_loss: validation.loss,
+            validation_accuracy: validation.top1,
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::TOOL;
 use crate::args::Settings;
 use crate::data::Inputs;
 use crate::split::{Split, Track, track_of};
-use crate::summary::Summary;
+use crate::summary::{Origin, Summary};
 
 /// The head as it was before the pictures kept out last were learned.
 pub const PARTIAL: &str = "partial.safetensors";
@@ -30,10 +30,10 @@ pub const PARTIAL: &str = "partial.safetensors";
 pub struct Warm {
     /// The hash of the earlier model's files.
     pub content: Hash,
-    /// Its penalty.
-    pub lambda: f64,
-    /// Iterations of all its fits.
-    iterations: usize,
+    /// Its penalty, if it was fitted with one.
+    pub lambda: Option<f64>,
+    /// How it came about.
+    origin: Origin,
     head: Head,
     /// Images of the earlier run.
     known: HashSet<Key>,
@@ -58,8 +58,8 @@ pub struct Change {
     earlier_accuracy: f64,
     /// The accuracy of the chosen fit on them.
     accuracy: f64,
-    /// Iterations of all its fits.
-    earlier_iterations: usize,
+    /// How it came about.
+    earlier: Origin,
     /// Iterations of all fits now.
     iterations: usize,
 }
@@ -99,8 +99,9 @@ impl Warm {
         let rows = embedded.rows(Part::Train)?;
         let known = rows.iter().map(|row| row.key).collect();
         let learned = learned(rows, head.classes.len(), &settings)?;
-        let (lambda, iterations) = (summary.lambda, summary.iterations);
-        Ok(Self { content: manifest.content(), lambda, iterations, head, known, learned })
+        let origin = summary.origin;
+        let lambda = origin.lambda();
+        Ok(Self { content: manifest.content(), lambda, origin, head, known, learned })
     }
 
     /// The tracks that the head has learned from, in part or whole.
@@ -152,7 +153,7 @@ impl Warm {
             images_compared: compared.len(),
             earlier_accuracy: accuracy(before),
             accuracy: accuracy(now),
-            earlier_iterations: self.iterations,
+            earlier: self.origin,
             iterations,
         }
     }
@@ -175,13 +176,13 @@ impl Change {
         };
         format!(
             "Started from an earlier head: {} images{added} are new. On {} images that neither \
-             has learned it had {:.2} % right, now it is {:.2} %. {} iterations in all, then {}.",
+             has learned it had {:.2} % right, now it is {:.2} %, after {} iterations in all; then it was {}.",
             self.images_added,
             self.images_compared,
             100.0 * self.earlier_accuracy,
             100.0 * self.accuracy,
             self.iterations,
-            self.earlier_iterations
+            self.earlier.length()
         )
     }
 }

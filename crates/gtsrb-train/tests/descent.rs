@@ -9,7 +9,7 @@
 mod run;
 
 use artifact::head::Head;
-use run::{FILES, Plan, Run, code, errors, has_runtime};
+use run::{FILES, Plan, Run, code, errors, has_runtime, train};
 use serde_json::Value;
 
 #[test]
@@ -39,6 +39,40 @@ fn a_hidden_layer_gives_the_same_files() {
         FILES.map(|file| run.model(file))
     });
     assert!(bytes[0] == bytes[1]);
+}
+
+/// Its weight decay is no penalty: studies and starts that need one choose it.
+#[test]
+fn what_needs_a_penalty_does_not_take_the_weight_decay_for_one() {
+    if !has_runtime() {
+        return;
+    }
+    let run = Run::new(&Plan::default());
+    let sgd = ["--solver", "sgd", "--weight-decay", "0.25", "--learning-rate", "0.02"];
+    assert_eq!(code(&run.train(&sgd)), 0);
+    let training: Value = serde_json::from_slice(&run.model("training.json")).unwrap();
+    assert!(training.get("lambda").is_none() && training.get("path").is_none());
+    assert_eq!(training["recipe"]["weight_decay"], 0.25);
+    let ran = run.train(&["curve", "--tracks", "2", "--seeds", "1"]);
+    assert_eq!(code(&ran), 0, "{}", errors(&ran));
+
+    let curve = std::fs::read(run.dir().join("curve/curve.json")).unwrap();
+    let curve: Value = serde_json::from_slice(&curve).unwrap();
+    let warm = run.root.path().join("runs/warm");
+    std::fs::create_dir_all(&warm).unwrap();
+    for folder in ["images", "backbone", "embeddings"] {
+        std::os::unix::fs::symlink(run.dir().join(folder), warm.join(folder)).unwrap();
+    }
+    let from = run.dir().display().to_string();
+    let ran = train(&warm, run.root.path(), &["--warm-start", &from]);
+    assert_eq!(code(&ran), 0, "{}", errors(&ran));
+    let bytes = std::fs::read(warm.join("model/training.json")).unwrap();
+    let training: Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(training["warm_start"]["earlier"]["solver"], "sgd");
+    for lambda in [&curve["lambda"], &training["lambda"]] {
+        let power = lambda.as_f64().unwrap().log10();
+        assert!((power - power.round()).abs() < 1e-9, "{lambda} is none of those tried");
+    }
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn a_run_is_trained_recorded_and_then_up_to_date() {
     assert_eq!(training["classes"][0]["validation"], 5);
     let path = training["path"].as_array().unwrap();
     assert!(path.iter().any(|trial| trial["lambda"] == training["lambda"]));
-    assert!(path[0]["validation_curve"].as_array().unwrap().len() > 1);
+    assert!(path[0]["curve"].as_array().unwrap().len() > 1);
     assert!(training["losses"].as_array().unwrap().len() > 1);
     assert!(!training["diagnosis"].as_array().unwrap().is_empty());
 

@@ -1,8 +1,8 @@
-//! Training in pictures: what the penalty does, and how the fits went.
+//! Training in pictures: what the penalty does, and how it went.
 
 use figure::{Axis, Curve, Panel, Svg};
 
-use crate::training::{Training, Trial};
+use crate::training::{Look, Solver, Training, Trial};
 
 const AREA: [f64; 2] = [270.0, 200.0];
 const TOP: f64 = 44.0;
@@ -10,73 +10,107 @@ const TOP: f64 = 44.0;
 /// Points of a curve.
 type Points = Vec<(f64, f64)>;
 
-/// Draws three panels: accuracy along the λ path, log-loss along the λ path, and the
-/// losses by iteration at the chosen λ and in the final fit.
+/// Draws a path of penalties in three panels: accuracy and log-loss by λ, and log-loss by
+/// iteration from one λ to the next; or accuracy and log-loss by epoch.
 #[must_use]
 pub fn curves(training: &Training) -> String {
     let mut svg = Svg::new(1040.0, TOP + AREA[1] + 64.0, "Training curves");
-    let place = |panel: u8| [52.0 + 352.0 * f64::from(panel), TOP, AREA[0], AREA[1]];
-    accuracy(&mut svg, place(0), training);
-    loss(&mut svg, place(1), training);
-    iterations(&mut svg, place(2), training);
+    match &training.solver {
+        Solver::Lbfgs { lambda, first, path } => {
+            accuracy(&mut svg, place(0), path, *lambda);
+            loss(&mut svg, place(1), path, *lambda);
+            iterations(&mut svg, place(2), path, *first);
+        }
+        Solver::Sgd { epochs, course } => epochs_panels(&mut svg, &course.curve, *epochs as f64),
+    }
     svg.finish()
 }
 
+/// The area of a panel.
+fn place(panel: u8) -> [f64; 4] {
+    [52.0 + 352.0 * f64::from(panel), TOP, AREA[0], AREA[1]]
+}
+
+/// All values of some curves along an axis.
+fn values<'a>(
+    curves: &'a [Curve],
+    pick: fn(&(f64, f64)) -> f64,
+) -> impl Iterator<Item = f64> + use<'a> {
+    curves.iter().flat_map(move |curve| curve.points.iter().map(pick))
+}
+
 /// A value of every trial, by λ.
-fn along(training: &Training, value: fn(&Trial) -> f64) -> Points {
-    let mut points: Points = training.path.iter().map(|t| (t.lambda, value(t))).collect();
+fn along(path: &[Trial], value: fn(&Trial) -> f64) -> Points {
+    let mut points: Points = path.iter().map(|t| (t.lambda, value(t))).collect();
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
     points
 }
 
-fn accuracy(svg: &mut Svg, area: [f64; 4], training: &Training) {
+fn accuracy(svg: &mut Svg, area: [f64; 4], path: &[Trial], chosen: f64) {
     let curves = [
-        Curve::new("training", "good", along(training, |t| 100.0 * t.train_accuracy)),
-        Curve::new("validation", "bad", along(training, |t| 100.0 * t.validation_accuracy)),
+        Curve::new("training", "good", along(path, |t| 100.0 * t.train_accuracy)),
+        Curve::new("validation", "bad", along(path, |t| 100.0 * t.validation_accuracy)),
     ];
-    path_panel(svg, area, "Accuracy in % by penalty λ", Axis::percent, training.lambda, &curves);
+    let y = Axis::percent(values(&curves, |p| p.1));
+    by_penalty(svg, area, "Accuracy in % by penalty λ", y, chosen, &curves);
 }
 
-fn loss(svg: &mut Svg, area: [f64; 4], training: &Training) {
+fn loss(svg: &mut Svg, area: [f64; 4], path: &[Trial], chosen: f64) {
     let curves = [
-        Curve::new("training", "good", along(training, |t| t.train_loss)),
-        Curve::new("validation", "bad", along(training, |t| t.validation_loss)),
-        Curve::new("with temperature", "bad dash", along(training, |t| t.calibrated_loss)),
+        Curve::new("training", "good", along(path, |t| t.train_loss)),
+        Curve::new("validation", "bad", along(path, |t| t.validation_loss)),
+        Curve::new("with temperature", "bad dash", along(path, |t| t.calibrated_loss)),
     ];
-    path_panel(svg, area, "Log-loss by penalty λ", Axis::even, training.lambda, &curves);
+    let y = Axis::even(values(&curves, |p| p.1));
+    by_penalty(svg, area, "Log-loss by penalty λ", y, chosen, &curves);
 }
 
-fn path_panel(
-    svg: &mut Svg,
-    area: [f64; 4],
-    title: &str,
-    y: fn(std::vec::IntoIter<f64>) -> Axis,
-    chosen: f64,
-    curves: &[Curve],
-) {
-    let values = |pick: fn(&(f64, f64)) -> f64| -> Vec<f64> {
-        curves.iter().flat_map(|c| c.points.iter().map(pick)).collect()
-    };
-    let (x, y) = (Axis::log(values(|p| p.0).into_iter()), y(values(|p| p.1).into_iter()));
+fn by_penalty(svg: &mut Svg, area: [f64; 4], title: &str, y: Axis, chosen: f64, curves: &[Curve]) {
+    let x = Axis::log(values(curves, |p| p.0));
     let panel = Panel { area, title, under: "λ (dashed: the chosen one)", x, y };
     panel.draw(svg, curves);
     panel.mark(svg, chosen);
 }
 
-fn iterations(svg: &mut Svg, area: [f64; 4], training: &Training) {
-    let numbered = |losses: &[f64]| -> Points {
-        losses.iter().enumerate().map(|(i, loss)| (i as f64, *loss)).collect()
-    };
-    let mut curves = Vec::new();
-    if let Some(trial) = training.chosen() {
-        let looks = trial.validation_curve.iter().map(|look| (look.iteration as f64, look.loss));
-        curves.push(Curve::new("objective", "good", numbered(&trial.losses)));
-        curves.push(Curve::new("validation", "bad", looks.collect()));
+/// The fits from `first` on, each of which goes on where those before ended.
+fn iterations(svg: &mut Svg, area: [f64; 4], path: &[Trial], first: f64) {
+    let (mut before, mut starts) = (0, Vec::new());
+    let (mut train, mut validation) = (Points::new(), Points::new());
+    for trial in path.iter().filter(|trial| trial.lambda <= first) {
+        starts.push(before as f64);
+        for look in &trial.curve {
+            let x = (before + look.at) as f64;
+            train.push((x, look.train_loss));
+            validation.push((x, look.validation_loss));
+        }
+        before += trial.curve.last().map_or(0, |look| look.at);
     }
-    curves.push(Curve::new("final fit", "third dash", numbered(&training.losses)));
-    let values =
-        |pick: fn(&(f64, f64)) -> f64| curves.iter().flat_map(move |c| c.points.iter().map(pick));
-    let (x, y) = (Axis::even(values(|p| p.0)), Axis::log(values(|p| p.1)));
-    let title = "Loss by iteration at the chosen λ";
-    Panel { area, title, under: "iteration", x, y }.draw(svg, &curves);
+    let curves =
+        [Curve::new("training", "good", train), Curve::new("validation", "bad", validation)];
+    let (x, y) = (Axis::even(values(&curves, |p| p.0)), Axis::log(values(&curves, |p| p.1)));
+    let under = "iteration (dashed: on to a weaker λ)";
+    let panel = Panel { area, title: "Log-loss by iteration", under, x, y };
+    panel.draw(svg, &curves);
+    starts.iter().skip(1).for_each(|&start| panel.mark(svg, start));
+}
+
+fn epochs_panels(svg: &mut Svg, looks: &[Look], best: f64) {
+    let by_epoch = |value: fn(&Look) -> f64| -> Points {
+        looks.iter().map(|look| (look.at as f64, value(look))).collect()
+    };
+    let right = [Curve::new("validation", "bad", by_epoch(|l| 100.0 * l.validation_accuracy))];
+    let losses = [
+        Curve::new("training", "good", by_epoch(|look| look.train_loss)),
+        Curve::new("validation", "bad", by_epoch(|look| look.validation_loss)),
+    ];
+    let under = "epoch (dashed: the best)";
+    let x = Axis::even(values(&losses, |p| p.0));
+    let (percent, log) =
+        (Axis::percent(values(&right, |p| p.1)), Axis::log(values(&losses, |p| p.1)));
+    let panels = [("Accuracy in %", percent, &right[..]), ("Log-loss", log, &losses[..])];
+    for ((title, y, curves), at) in panels.into_iter().zip(0..) {
+        let panel = Panel { area: place(at), title, under, x, y };
+        panel.draw(svg, curves);
+        panel.mark(svg, best);
+    }
 }

@@ -13,6 +13,7 @@ use tracing::info;
 
 use crate::args::Settings;
 use crate::data::Inputs;
+use crate::search::penalty;
 use crate::split::Split;
 use ground::{Draw, Ground};
 
@@ -55,20 +56,21 @@ pub struct Point {
     pub deviation: f64,
 }
 
-/// Accuracy on the validation part by the number of tracks of each class, with the penalty of
-/// the run's model. The test images are left alone: what they say must not decide anything.
+/// Accuracy on the validation part by the number of tracks of each class, with the penalty
+/// `lambda`, or else the best one for all tracks. The test images are left alone: what they say must not decide anything.
 ///
 /// # Errors
 /// [`Data`](stage::Fault::Data) on embeddings that can't be trained on.
 pub fn learning_curve(
     inputs: &Inputs,
     settings: &Settings,
-    lambda: f64,
+    lambda: Option<f64>,
     sizes: &[usize],
     seeds: u64,
 ) -> Result<Curve> {
     let single = Settings { folds: None, ..settings.clone() };
     let split = Split::new(inputs.rows()?, inputs.classes.len(), &single, &BTreeSet::new())?;
+    let lambda = lambda.map_or_else(|| penalty(inputs, &single, &split), Ok)?;
     let part = split.part(0);
     let take = |indices: &[usize]| -> Vec<Row> {
         indices.iter().map(|&index| split.rows[index].clone()).collect()
