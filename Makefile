@@ -102,6 +102,15 @@ test: build setup $(VENV) ## every test; GTSRB_MINI=DIR adds those on real frame
 	@PYTHON='$(abspath .venv)/bin/python' setup/test-environment '$(DOWNLOADS)' '$(GTSRB_MINI)' \
 	    cargo test --release --workspace
 
+.PHONY: test-airflow
+test-airflow: build setup .venv-airflow/ready ## the sample pipeline in Airflow, killed and retried
+	@$(PYTHON) tests/airflow/check.py .venv-airflow/bin/airflow . '$(DOWNLOADS)' '$(RUNS_DIR)/airflow'
+
+.venv-airflow/ready: pipelines/airflow/requirements.txt
+	@rm -rf .venv-airflow && $(PYTHON) -m venv .venv-airflow
+	@.venv-airflow/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
 browser: ## install Chromium and Node.js, fetch playwright-core, for the tests in a browser: Debian, as root
 	@setup/browser
 	@$(call FETCH,playwright-core)
