@@ -19,7 +19,7 @@ use gtsrb_train::stream::Stream;
 use ndarray::parallel::prelude::*;
 use ndarray::{Array2, Axis};
 use serde_json::json;
-use softmax::{Recipe, score};
+use softmax::{Optimizer, Recipe, score};
 use stage::{Error, Result};
 
 const ROWS: usize = 2_000_000;
@@ -142,6 +142,7 @@ fn recipe() -> Recipe {
         hidden: 0,
         dropout: 0.0,
         smoothing: 0.0,
+        optimizer: Optimizer::AdamW,
         learning_rate: 2e-3,
         weight_decay: 1e-2,
         batch: 256,

@@ -21,8 +21,9 @@ use crate::stream::Stream;
 use crate::train::Probe;
 use crate::walk::Look;
 
-/// Epochs in a row that may be no better than the best before training ends.
-const PATIENCE: usize = 5;
+/// Epochs in a row that may be no better than the best before training ends, as a share of all: at
+/// high learning rates there are bad ones, and the low ones at the end of the schedule bring much.
+const PATIENCE: f64 = 0.25;
 
 /// A head that was trained by mini-batches, and how it came about.
 pub struct Descent {
@@ -179,13 +180,13 @@ fn fit(
     probe: Probe,
 ) -> Result<Descent> {
     let started = Instant::now();
-    let mut watch = Watch::default();
+    let mut watch = Watch::new(&recipe);
     let last = parts.train.fit(&recipe, &mut |epoch, loss, trainer| {
         watch.look(epoch, loss, &trainer.network(), &parts.watched);
         watch.may_go_on()
     })?;
     watch.require_numbers(&recipe)?;
-    let Watch { curve, epochs, best } = watch;
+    let Watch { curve, epochs, best, .. } = watch;
     let partial = best.map_or(last, |(_, network)| network);
     let kept = KeptOut::of(&split, 0..1);
     let logits = parts.validation.logits(&partial)?;
@@ -222,8 +223,9 @@ fn refit(all: &dyn Rows, recipe: &Recipe, epochs: usize) -> Result<(Network, Vec
 }
 
 /// The validation part during a training.
-#[derive(Default)]
 struct Watch {
+    /// Epochs in a row that may be no better than the best.
+    patience: usize,
     /// After each epoch.
     curve: Vec<Look>,
     /// The epoch with the lowest log-loss after temperature scaling.
@@ -233,6 +235,11 @@ struct Watch {
 }
 
 impl Watch {
+    fn new(recipe: &Recipe) -> Self {
+        let patience = (PATIENCE * recipe.epochs as f64).ceil() as usize;
+        Self { patience, curve: vec![], epochs: 0, best: None }
+    }
+
     fn look(&mut self, epoch: usize, train_loss: f64, network: &Network, on: &Samples<'_>) {
         let logits = network.logits(on.x());
         let Score { loss, top1 } = score(logits.view(), on.labels());
@@ -255,7 +262,7 @@ impl Watch {
     }
 
     fn may_go_on(&self) -> bool {
-        self.are_numbers() && self.curve.len() - self.epochs < PATIENCE
+        self.are_numbers() && self.curve.len() - self.epochs < self.patience
     }
 
     /// Steps that are too long end in numbers that are none.

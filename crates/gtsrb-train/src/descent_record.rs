@@ -57,7 +57,7 @@ impl<'a> Descended<'a> {
         diagnosis.extend(certainty(judgement, &split.counts));
         diagnosis.push(epochs(descent));
         diagnosis.push(calibration(judgement));
-        diagnosis.extend(unvalidated(&split.unvalidated, &inputs.classes));
+        diagnosis.extend(unvalidated(split, &inputs.classes));
         Self {
             solver: Solver::Sgd,
             choice: CHOICE,

@@ -5,7 +5,7 @@ use softmax::Stop;
 use crate::args::Rule;
 use crate::judgement::Judgement;
 use crate::search::Search;
-use crate::split::Counts;
+use crate::split::{Counts, Split};
 use crate::train::Trained;
 use crate::warm::Change;
 
@@ -30,7 +30,7 @@ pub fn diagnose(trained: &Trained, rule: Rule, classes: &[String]) -> Vec<String
     sentences.push(convergence(trained));
     sentences.push(calibration(chosen));
     sentences.extend(trained.change.as_ref().map(Change::sentence));
-    sentences.extend(unvalidated(&trained.split.unvalidated, classes));
+    sentences.extend(unvalidated(&trained.split, classes));
     sentences
 }
 
@@ -52,7 +52,7 @@ pub fn fit(judged: &Judgement, counts: &Counts) -> String {
              classes; other taps, finer grids or larger pictures separate them better."
         )
     } else if train - validation > GAP {
-        let more = if has_tracks(counts) { "tracks" } else { "pictures" };
+        let more = counts.unit();
         format!(
             "Overfitting: {numbers}. More {more} a class help, and so do embeddings that need \
              less fitting: other taps, finer grids or larger pictures."
@@ -62,14 +62,10 @@ pub fn fit(judged: &Judgement, counts: &Counts) -> String {
     }
 }
 
-/// Whether images come in tracks of several.
-fn has_tracks(counts: &Counts) -> bool {
-    counts.tracks < counts.images
-}
-
 fn kept_out(counts: &Counts) -> String {
     let &Counts { validation_images: images, validation_tracks: tracks, folds, .. } = counts;
-    let of_tracks = if has_tracks(counts) { format!(" of {tracks} tracks") } else { String::new() };
+    let of_tracks =
+        if counts.has_tracks() { format!(" of {tracks} tracks") } else { String::new() };
     let turns = if folds > 1 { format!(" in {folds} turns") } else { String::new() };
     format!("{images} images{of_tracks} kept out{turns}")
 }
@@ -77,11 +73,9 @@ fn kept_out(counts: &Counts) -> String {
 /// Whether the validation part is large enough to tell settings apart.
 pub fn certainty(judged: &Judgement, counts: &Counts) -> Option<String> {
     let half = 1.96 * judged.accuracy_error;
-    let (what, number) = if has_tracks(counts) {
-        ("tracks", counts.validation_tracks)
-    } else {
-        ("pictures", counts.validation_images)
-    };
+    let what = counts.unit();
+    let number =
+        if counts.has_tracks() { counts.validation_tracks } else { counts.validation_images };
     (half > SURE).then(|| {
         format!(
             "Too few {what} to be sure: the accuracy on the {number} that were kept out is known \
@@ -165,12 +159,13 @@ pub fn calibration(judged: &Judgement) -> String {
 }
 
 /// Classes of which nothing was kept out.
-pub fn unvalidated(labels: &[usize], classes: &[String]) -> Option<String> {
-    let names: Vec<&str> = labels.iter().map(|&label| classes[label].as_str()).collect();
+pub fn unvalidated(split: &Split, classes: &[String]) -> Option<String> {
+    let names: Vec<&str> = split.unvalidated.iter().map(|&label| classes[label].as_str()).collect();
     (!names.is_empty()).then(|| {
         format!(
-            "Not validated, because no track or picture of theirs could be kept out: {}. Nothing is known about how well \
-             they are recognised.",
+            "Not validated, because none of their {} could be kept out: {}. Nothing is known about \
+             how well they are recognised.",
+            split.counts.unit(),
             names.join(", ")
         )
     })
@@ -184,7 +179,6 @@ mod tests {
     use super::*;
     use crate::judgement::Fold;
     use crate::kept_out::KeptOut;
-    use crate::split::Split;
     use crate::trial::Trial;
 
     fn trial(lambda: f64) -> Trial {

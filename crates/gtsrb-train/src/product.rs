@@ -62,8 +62,8 @@ impl Product {
     /// Of epochs of mini-batches.
     pub fn of_epochs(inputs: &Inputs, settings: &Settings) -> Result<Self> {
         let trained = descend(inputs, settings)?;
-        warn_of_classes(&classes(&inputs.classes, &trained.split));
         let counts = &trained.split.counts;
+        warn_of_classes(&classes(&inputs.classes, &trained.split), counts);
         let epochs = trained.curve.len() + trained.losses.len();
         let origin = Origin::Sgd { weight_decay: trained.recipe.weight_decay, epochs };
         let scores = (&trained.judgement, &trained.refit);

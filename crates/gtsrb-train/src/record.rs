@@ -21,7 +21,7 @@ pub struct Training<'a> {
     /// The chosen penalty.
     lambda: f64,
     /// How it was chosen.
-    choice: &'static str,
+    choice: String,
     /// Divides the logits; fitted on the validation part at the chosen penalty, 1 if
     /// everything there is right.
     temperature: f64,
@@ -80,13 +80,14 @@ struct Refit {
 }
 
 /// How a penalty was chosen, in words.
-fn choice(rule: Rule) -> &'static str {
+fn choice(rule: Rule, counts: &Counts) -> String {
     match rule {
-        Rule::Best => "lowest log-loss on the validation part after temperature scaling",
-        Rule::OneSe => {
+        Rule::Best => "lowest log-loss on the validation part after temperature scaling".into(),
+        Rule::OneSe => format!(
             "the strongest whose log-loss on the validation part after temperature scaling is \
-             within one standard error, over tracks, of the lowest"
-        }
+             within one standard error, over {}, of the lowest",
+            counts.unit()
+        ),
     }
 }
 
@@ -97,7 +98,7 @@ impl<'a> Training<'a> {
         Self {
             solver: Solver::Lbfgs,
             lambda: chosen.lambda,
-            choice: choice(rule),
+            choice: choice(rule, &trained.split.counts),
             temperature: chosen.judgement.calibration().0,
             diagnosis: diagnose(trained, rule, &inputs.classes),
             warm_start: trained.change.as_ref(),
@@ -127,17 +128,18 @@ impl<'a> Training<'a> {
                 self.refit.iterations
             );
         }
-        warn_of_classes(&self.classes);
+        warn_of_classes(&self.classes, self.split);
     }
 }
 
 /// Logs which classes can't be trained or validated.
-pub fn warn_of_classes(classes: &[Class<'_>]) {
+pub fn warn_of_classes(classes: &[Class<'_>], counts: &Counts) {
     for class in classes.iter().filter(|class| class.validation == 0) {
         if class.train == 0 {
             warn!("class {} has no training image and will never be predicted", class.name);
         } else {
-            warn!("class {} has a single track or picture: none was kept out", class.name);
+            let unit = if counts.has_tracks() { "track" } else { "picture" };
+            warn!("class {} has a single {unit}: none was kept out", class.name);
         }
     }
 }

@@ -52,6 +52,16 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Whether images come in tracks of several.
+    pub fn has_tracks(&self) -> bool {
+        self.tracks < self.images
+    }
+
+    /// What is kept out, in words.
+    pub fn unit(&self) -> &'static str {
+        unit(self.tracks, self.images)
+    }
+
     /// Of images that are kept out in `turns`; `out` has the turn of each track that is.
     fn new(
         settings: &Settings,
@@ -85,6 +95,11 @@ pub struct Part {
     pub train: usize,
 }
 
+/// What `images` in so many `tracks` are called, of which some are kept out.
+fn unit(tracks: usize, images: usize) -> &'static str {
+    if tracks < images { "tracks" } else { "pictures" }
+}
+
 impl Split {
     /// Splits `rows`, whose labels are below `classes`. Tracks in `learned` are never kept out.
     ///
@@ -101,21 +116,22 @@ impl Split {
             None => keep_out(&ranked, settings.validation, learned),
             Some(folds) => deal(&ranked, folds),
         };
+        let tracks = ranked.iter().map(Vec::len).sum();
+        let unit = unit(tracks, rows.len());
         if out.is_empty() {
-            return Err(Error::data(
-                "no class has two tracks (or two pictures without a track), so none can be kept \
-                 out to choose the penalty: add pictures of other objects of a class",
-            ));
+            return Err(Error::data(format!(
+                "no class has two {unit}, so none can be kept out to choose by: add pictures of \
+                 other objects of a class"
+            )));
         }
         let folds = settings.folds.unwrap_or(1);
         if out.len() < folds {
             return Err(Error::data(format!(
-                "there are {} tracks to keep out, too few for folds = {folds}",
+                "there are {} {unit} to keep out, too few for folds = {folds}",
                 out.len()
             )));
         }
         let turns: Vec<_> = rows.iter().map(|row| out.get(&track_of(row)).copied()).collect();
-        let tracks = ranked.iter().map(Vec::len).sum();
         let counts = Counts::new(settings, &turns, tracks, &out);
         let validated: BTreeSet<i64> = out.keys().map(|track| track.0).collect();
         let unvalidated = (0..classes)
@@ -204,6 +220,17 @@ mod tests {
             &BTreeSet::new(),
         )
         .unwrap()
+    }
+
+    #[test]
+    fn a_set_without_tracks_reads_of_pictures() {
+        let refused = |rows| {
+            let split = Split::new(rows, 4, &Settings::default(), &BTreeSet::new());
+            split.err().map(|e| e.to_string()).unwrap_or_default()
+        };
+        let single = refused((0..4).map(|label| row(label, None, 0)).collect());
+        assert!(single.contains("two pictures") && !single.contains("track"), "{single}");
+        assert!(refused(tracked(1)).contains("two tracks"));
     }
 
     /// Training part and validation part of a turn.

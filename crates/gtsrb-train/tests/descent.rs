@@ -41,6 +41,24 @@ fn a_hidden_layer_gives_the_same_files() {
     assert!(bytes[0] == bytes[1]);
 }
 
+#[test]
+fn momentum_gives_the_same_bytes_on_any_number_of_threads() {
+    if !has_runtime() {
+        return;
+    }
+    let bytes = ["1", "2"].map(|threads| {
+        let run = Run::new(&Plan::default());
+        let flags = ["--solver", "sgd", "--optimizer", "momentum"];
+        let ran = run.train(&[&flags[..], &["--threads", threads]].concat());
+        assert_eq!(code(&ran), 0, "{}", errors(&ran));
+        let training: Value = serde_json::from_slice(&run.model("training.json")).unwrap();
+        assert_eq!(training["recipe"]["optimizer"], "momentum");
+        assert!(training["course"]["validation_accuracy"].as_f64().unwrap() > 0.9, "{training}");
+        FILES.map(|file| run.model(file))
+    });
+    assert!(bytes[0] == bytes[1]);
+}
+
 /// Its weight decay is no penalty: studies and starts that need one choose it.
 #[test]
 fn what_needs_a_penalty_does_not_take_the_weight_decay_for_one() {

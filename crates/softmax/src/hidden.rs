@@ -7,7 +7,7 @@ use rand::RngCore;
 use rand_chacha::ChaCha8Rng;
 
 use crate::Model;
-use crate::adam::{Parameter, Rate};
+use crate::step::{Parameter, Rate};
 
 /// Outputs that one task computes for all rows of a batch.
 const BLOCK_OUTPUTS: usize = 256;

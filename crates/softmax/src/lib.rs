@@ -28,7 +28,6 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "views are references already")]
 
-mod adam;
 mod error;
 mod fast;
 mod fit;
@@ -46,6 +45,7 @@ mod residual;
 mod samples;
 mod sgd;
 mod standardize;
+mod step;
 mod temperature;
 
 pub use error::Error;
@@ -59,4 +59,5 @@ pub use probabilities::{predicted, probabilities};
 pub use samples::Samples;
 pub use sgd::{Recipe, Trainer, batches, fit_network, order};
 pub use standardize::Standardization;
+pub use step::Optimizer;
 pub use temperature::fit_temperature;

@@ -7,8 +7,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use crate::adam::{Parameter, Rate};
 use crate::hidden::{Hidden, product};
+use crate::step::{Optimizer, Parameter, Rate};
 use crate::{Model, Network, Samples};
 
 /// How to train by mini-batches.
@@ -20,6 +20,8 @@ pub struct Recipe {
     pub dropout: f32,
     /// Share of each target that is spread over all classes; 0 to below 1.
     pub smoothing: f32,
+    /// How parameters go along their gradients.
+    pub optimizer: Optimizer,
     /// The highest learning rate.
     pub learning_rate: f64,
     /// Share of itself that a weight loses in a step, per learning rate. Biases lose nothing.
@@ -103,8 +105,7 @@ impl Trainer {
     /// been seen.
     fn next_rate(&mut self, rows: usize) -> Rate {
         let at = (self.seen as f64 + 0.5 * rows as f64) / self.total.max(1) as f64;
-        let Recipe { learning_rate, weight_decay, .. } = self.recipe;
-        let rate = Rate::new(self.step, at, learning_rate, weight_decay);
+        let rate = Rate::new(self.step, at, &self.recipe);
         self.step += 1;
         self.seen += rows;
         rate

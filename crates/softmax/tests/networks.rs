@@ -6,7 +6,8 @@ use ndarray::Array2;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use softmax::{
-    Model, Moments, Network, Options, Recipe, Samples, Standardization, fit, fit_network, score,
+    Model, Moments, Network, Optimizer, Options, Recipe, Samples, Standardization, fit,
+    fit_network, score,
 };
 
 fn recipe(hidden: usize) -> Recipe {
@@ -14,6 +15,7 @@ fn recipe(hidden: usize) -> Recipe {
         hidden,
         dropout: 0.0,
         smoothing: 0.0,
+        optimizer: Optimizer::AdamW,
         learning_rate: 0.02,
         weight_decay: 0.0,
         batch: 32,

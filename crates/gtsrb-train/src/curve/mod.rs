@@ -85,7 +85,7 @@ pub fn learning_curve(
 
     let measure = |rows: &[usize]| ground.accuracy(rows, lambda, settings);
     let points = points(&ground, &sizes, seeds, Ground::tracks, measure)?;
-    let counted = if split.counts.tracks < split.counts.images { "tracks" } else { "pictures" };
+    let counted = split.counts.unit();
     Ok(Curve {
         counted: counted.to_owned(),
         measured_on: "validation".to_owned(),

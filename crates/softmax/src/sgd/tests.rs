@@ -13,6 +13,7 @@ fn recipe(hidden: usize, dropout: f32, smoothing: f32) -> Recipe {
         hidden,
         dropout,
         smoothing,
+        optimizer: Optimizer::AdamW,
         learning_rate: 0.01,
         weight_decay: 0.0,
         batch: 16,

@@ -1,11 +1,13 @@
-//! `AdamW` (Loshchilov & Hutter, 2019, "Decoupled Weight Decay Regularization") under a learning
-//! rate that rises linearly and falls along a cosine.
+//! A step by mini-batches, under a learning rate that rises linearly and falls along a cosine.
 
 use std::f64::consts::PI;
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::parallel::prelude::*;
 use ndarray::{Array2, ArrayView2, Axis, Zip};
+use serde::{Deserialize, Serialize};
+
+use crate::Recipe;
 
 /// Decay of the running means of gradients and of their squares.
 const DECAY: (f64, f64) = (0.9, 0.999);
@@ -20,9 +22,23 @@ const WARM_UP: f64 = 0.1;
 /// cache. Fixed, and each number is one sum over the batch: threads don't change a bit.
 const BLOCK_ROWS: usize = 256;
 
+/// How parameters go along their gradients. A step doesn't follow the batch's gradient but the
+/// running mean of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Optimizer {
+    /// Each one's mean is divided by the root of the running mean of its squares (Loshchilov &
+    /// Hutter, 2019, "Decoupled Weight Decay Regularization").
+    AdamW,
+    /// By the mean itself, so that the weight decay is the penalty λ of the objective (Polyak,
+    /// 1964, "Some methods of speeding up the convergence of iteration methods").
+    Momentum,
+}
+
 /// What one step does to every parameter.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rate {
+    optimizer: Optimizer,
     /// Learning rate.
     length: f32,
     /// Share of itself that a weight loses.
@@ -32,14 +48,14 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
-    /// The rate of step `step` (from 0), at this share of the whole training; `peak` is the
-    /// highest.
-    pub(crate) fn new(step: usize, at: f64, peak: f64, weight_decay: f64) -> Self {
-        let rate = peak * schedule(at);
+    /// The rate of step `step` (from 0), at this share of the whole training.
+    pub(crate) fn new(step: usize, at: f64, recipe: &Recipe) -> Self {
+        let rate = recipe.learning_rate * schedule(at);
         let correction = |decay: f64| (1.0 - decay.powf((step + 1) as f64)).recip() as f32;
         Self {
+            optimizer: recipe.optimizer,
             length: rate as f32,
-            decay: (rate * weight_decay) as f32,
+            decay: (rate * recipe.weight_decay) as f32,
             correction: (correction(DECAY.0), correction(DECAY.1)),
         }
     }
@@ -88,9 +104,17 @@ impl Parameter {
             .for_each(|(((mut values, mut first), mut second), inputs)| {
                 let mut gradient = Array2::zeros(values.dim());
                 general_mat_mul(1.0, &inputs.t(), &errors, 0.0, &mut gradient);
-                Zip::from(&mut values).and(&mut first).and(&mut second).and(&gradient).for_each(
-                    |value, first, second, &slope| rate.apply(value, first, second, slope),
-                );
+                let zip = Zip::from(&mut values).and(&mut first).and(&gradient);
+                match rate.optimizer {
+                    Optimizer::AdamW => {
+                        zip.and(&mut second).for_each(|value, first, &slope, second| {
+                            rate.scaled(value, first, second, slope);
+                        });
+                    }
+                    Optimizer::Momentum => {
+                        zip.for_each(|value, first, &slope| rate.plain(value, first, slope));
+                    }
+                }
             });
     }
 
@@ -102,9 +126,16 @@ impl Parameter {
 }
 
 impl Rate {
-    /// Moves one parameter against its gradient `slope`.
+    /// Moves one parameter by momentum; its gradient is `slope`.
     #[inline]
-    fn apply(&self, value: &mut f32, first: &mut f32, second: &mut f32, slope: f32) {
+    fn plain(&self, value: &mut f32, first: &mut f32, slope: f32) {
+        *first += (1.0 - DECAY.0 as f32) * (slope - *first);
+        *value -= self.decay * *value + self.length * *first * self.correction.0;
+    }
+
+    /// Moves one parameter by `AdamW`; its gradient is `slope`.
+    #[inline]
+    fn scaled(&self, value: &mut f32, first: &mut f32, second: &mut f32, slope: f32) {
         *first += (1.0 - DECAY.0 as f32) * (slope - *first);
         *second += (1.0 - DECAY.1 as f32) * (slope * slope - *second);
         let scale = (*second * self.correction.1).sqrt() + EPSILON;
@@ -127,13 +158,43 @@ mod tests {
         assert!((rates[549] - 0.5).abs() < 0.01);
     }
 
+    /// At the peak of the schedule, with rate 0.1 and decay 0.01.
+    fn rate(optimizer: Optimizer, step: usize) -> Rate {
+        let (learning_rate, weight_decay) = (0.1, 0.1);
+        let (hidden, dropout, smoothing, batch, epochs, seed) = (0, 0.0, 0.0, 1, 1, 1);
+        let recipe = Recipe {
+            hidden,
+            dropout,
+            smoothing,
+            optimizer,
+            learning_rate,
+            weight_decay,
+            batch,
+            epochs,
+            seed,
+        };
+        Rate::new(step, 0.1, &recipe)
+    }
+
+    /// Slopes 2 and -1 give means 0.2 and 0.08 of the slopes, divided by 0.1 and 0.19.
+    #[test]
+    fn momentum_goes_on_by_the_mean_of_the_slopes() {
+        let mut parameter = Parameter::new(array![[1.0]]);
+        for (step, slope) in [2.0, -1.0].into_iter().enumerate() {
+            let rate = rate(Optimizer::Momentum, step);
+            parameter.descend(array![[1.0]].view(), array![[slope]].view(), rate);
+        }
+        let expected = (0.99 - 0.1 * 2.0) * 0.99 - 0.1 * 0.08 / 0.19;
+        assert!((f64::from(parameter.values[[0, 0]]) - expected).abs() < 1e-6);
+    }
+
     /// The first step is as long as the rate whatever the slope, the second by the textbook:
     /// slopes 2 and -1 give means 0.2 and 0.08 of the slopes, 0.004 and 0.004996 of their
     /// squares, divided by 0.19 and 0.001999.
     #[test]
     fn two_steps_by_hand() {
         let mut parameter = Parameter::new(array![[1.0]]);
-        let rate = |step| Rate { length: 0.1, decay: 0.01, ..Rate::new(step, 0.1, 0.1, 0.1) };
+        let rate = |step| rate(Optimizer::AdamW, step);
         parameter.descend(array![[1.0]].view(), array![[2.0]].view(), rate(0));
         assert!((parameter.values[[0, 0]] - (0.99 - 0.1)).abs() < 1e-6);
         assert!((parameter.first_gradient()[[0, 0]] - 2.0).abs() < 1e-6);
