@@ -12,7 +12,8 @@ use toml::{Table, Value};
 use crate::{Error, LogFormat, Result};
 
 /// The sections that a pipeline's file may have, in the order of the stages.
-const SECTIONS: [&str; 6] = ["sample", "ingest", "backbone", "extract", "train", "evaluate"];
+pub(crate) const SECTIONS: [&str; 6] =
+    ["sample", "ingest", "backbone", "extract", "train", "evaluate"];
 
 /// Flags that every stage takes.
 #[derive(clap::Args, Debug, Clone, Default)]

@@ -1,10 +1,14 @@
 //! The contract of every command line here: settings from one TOML file and flags,
-//! errors with documented exit codes, logging, progress, signals, timings.
+//! errors with documented exit codes, logging, progress, signals, timings,
+//! and what schedulers and monitors read.
 //!
 //! A stage is a function `run(&Args) -> Result<Outcome<Summary>>`; [`main`] does the rest.
 
 mod common;
 mod error;
+mod gauges;
+mod job;
+mod lineage;
 mod log;
 mod outcome;
 mod progress;

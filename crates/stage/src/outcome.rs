@@ -5,12 +5,13 @@ use std::fmt::Display;
 use std::io::Write as _;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use clap::error::ErrorKind;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::job::Job;
 use crate::{Common, Error, Fault, Result, log, progress, signals, timings};
 
 /// The exit code for "up to date" with `--skip-code`.
@@ -58,10 +59,13 @@ where
     if common.quiet {
         progress::silence();
     }
-    let started = Instant::now();
+    let (began, started) = (SystemTime::now(), Instant::now());
     let outcome = signals::listen().and_then(|()| guarded(|| run(&args)));
     if let (Ok(Outcome::Done(_)), Ok(dir)) = (&outcome, common.run_dir()) {
         timings::record(&dir, name, started.elapsed());
+    }
+    if let Some(job) = Job::of(name, common, (began, started.elapsed()), &outcome) {
+        job.tell();
     }
     if let Ok(Outcome::Current(_)) = &outcome {
         tracing::info!("{name}: up to date");

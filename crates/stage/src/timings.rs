@@ -35,7 +35,7 @@ pub(crate) fn record(run: &Path, stage: &str, elapsed: Duration) {
 }
 
 /// The most memory this process has had, where the system tells (Linux), else 0.
-fn peak_resident_bytes() -> u64 {
+pub(crate) fn peak_resident_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kibibytes = status
         .lines()

@@ -91,7 +91,10 @@ pub fn texts(output: &Output) -> (String, String) {
     (text(&output.stdout), text(&output.stderr))
 }
 
-/// Content hashes of every file under `dir`, timings and locks aside.
+/// Files and folders that tell how a run went and when.
+const TOLD: [&str; 5] = ["timings.json", "lineage.jsonl", "prometheus", ".lock", "source.stat"];
+
+/// Content hashes of every file under `dir`, what tells times and locks aside.
 pub fn snapshot(dir: &Path) -> BTreeMap<PathBuf, Hash> {
     let mut files = BTreeMap::new();
     let mut folders = vec![dir.to_owned()];
@@ -99,9 +102,12 @@ pub fn snapshot(dir: &Path) -> BTreeMap<PathBuf, Hash> {
         for entry in std::fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if TOLD.contains(&name.as_str()) {
+                continue;
+            }
             if path.is_dir() {
                 folders.push(path);
-            } else if !["timings.json", ".lock", "source.stat"].contains(&name.as_str()) {
+            } else {
                 let hash = Hash::of_file(&path).unwrap();
                 files.insert(path.strip_prefix(dir).unwrap().to_owned(), hash);
             }

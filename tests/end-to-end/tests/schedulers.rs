@@ -72,6 +72,8 @@ fn a_nightly_run_is_quiet_and_publishes_what_is_good_enough() {
     assert!(!logs.join("2020-01-07T021700.log").exists());
     assert!(logs.join("2020-01-08T021700.log").exists());
 
+    check_what_watchers_read(&place.run("night"));
+
     assert_eq!(ended(&nightly(&place, "0.1"), 0), "");
     let refused = ended(&nightly(&place, "1"), 65);
     assert!(refused.contains("which --at-least asks for"), "{refused}");
@@ -87,6 +89,14 @@ fn a_nightly_run_is_quiet_and_publishes_what_is_good_enough() {
     drop(other.stdin.take());
     other.wait().unwrap();
     assert_eq!(ended(&nightly(&place, ""), 0), "");
+}
+
+fn check_what_watchers_read(run: &Path) {
+    let Some(python) = variable("ORACLE_PYTHON") else { return };
+    let mut oracle = Command::new(python);
+    oracle.arg(root().join("tests/oracles/watched.py")).arg(run);
+    oracle.args(["ingest", "backbone", "extract", "train", "evaluate", "evaluate.publish"]);
+    succeed(&mut oracle);
 }
 
 #[test]
