@@ -147,16 +147,11 @@ bench-parity: .venv-train/ready ## where training ends, beside scikit-learn: PIP
 	@.venv-train/bin/python benches/parity.py '$(RUNS_DIR)/$(PIPELINE)' '$(CACHE_DIR)' \
 	    '$(RUNS_DIR)/bench' docs/training.md
 
-.venv-figures/ready: benches/figures-requirements.txt
-	@rm -rf .venv-figures && $(PYTHON) -m venv .venv-figures
-	@.venv-figures/bin/pip install --quiet --disable-pip-version-check --requirement $<
-	@touch $@
-
 # This and the next two write figures of docs/training.md.
 .PHONY: bench-curves
-bench-curves: .venv-figures/ready ## learning curve, few shots, baselines and penalties: PIPELINE=gtsrb GTSRB=DIR
+bench-curves: ## learning curve, few shots, baselines and penalties: PIPELINE=gtsrb GTSRB=DIR
 	@$(MAKE) --no-print-directory evaluate curve shots baselines
-	@.venv-figures/bin/python benches/curves.py '$(RUNS_DIR)/$(PIPELINE)' \
+	@$(PYTHON) benches/curves.py '$(RUNS_DIR)/$(PIPELINE)' \
 	    '$(RUNS_DIR)/bench/curves.json' docs/images docs/training.md
 
 .PHONY: bench-heads

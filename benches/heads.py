@@ -20,6 +20,7 @@ SGD = ["--solver", "sgd"]
 HEADS = {
     "linear, L-BFGS": [],
     "linear, mini-batches": SGD,
+    "linear, mini-batches, momentum": [*SGD, "--optimizer", "momentum"],
     "linear, mini-batches in 256 MiB": [*SGD, "--memory", "268435456"],
     "512 hidden units, mini-batches": ["--hidden", "512", "--label-smoothing", "0.05", "--epochs", "10"],
 }

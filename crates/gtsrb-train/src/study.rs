@@ -98,7 +98,9 @@ fn files(output: &Output, command: &Command, report: &Report) -> Result<Vec<Stag
     bytes.push(b'\n');
     let mut files = vec![output.write(&format!("{name}.json"), &bytes)?];
     if let Report::Curve(curve) = report {
-        files.push(output.write(&format!("{name}.svg"), curve.draw().as_bytes())?);
+        let drawing = curve.draw();
+        files.push(output.write(&format!("{name}.svg"), drawing.as_bytes())?);
+        files.push(output.write(&format!("{name}.png"), &figure::png(&drawing)?)?);
     }
     Ok(files)
 }

@@ -296,6 +296,7 @@ fn a_learning_curve_is_measured_on_what_was_kept_out() {
     assert_eq!(points[3]["accuracies"].as_array().unwrap().len(), 1);
     let svg = std::fs::read_to_string(run.dir().join("curve/curve.svg")).unwrap();
     assert!(svg.contains("tracks a class"));
+    assert!(std::fs::read(run.dir().join("curve/curve.png")).unwrap().starts_with(b"\x89PNG"));
 
     assert_eq!(code(&run.train(&["curve", "--seeds", "2", "--skip-code"])), 99);
     assert_eq!(std::fs::read(run.dir().join("timings.json")).unwrap(), timings);

@@ -10,6 +10,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use artifact::embeddings::Embedded;
+use artifact::head::Head;
 use artifact::images::{Image, ImageSet, Split};
 use end_to_end::{Place, json, root, snapshot, succeed, texts, variable};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -158,16 +159,30 @@ fn real_signs_and_the_exported_classifier() {
     assert_eq!(metrics["test_images"], 860);
     assert!(metrics["top1"].as_f64().unwrap() > 0.75, "{metrics}");
 
-    // The exported file, run by Python on pictures that Pillow cropped and resized.
+    check_classifier(&run, &python);
+    check_predictions(&run, place.path());
+    check_shards(&run, place.path());
+
+    // The same embeddings under a hidden layer.
+    let text = std::fs::read_to_string(root().join("pipelines/gtsrb.toml")).unwrap();
+    let config = place.config("gtsrb", &text.replace("hidden = 0", "hidden = 64"));
+    succeed(&mut place.make(&["PIPELINE=gtsrb", &format!("GTSRB={signs}"), &config]));
+    let head = Head::read(&run.join("model/head.safetensors")).unwrap();
+    assert_eq!(head.network.layers().len(), 2);
+    assert!(json(&run.join("metrics.json"))["top1"].as_f64().unwrap() > 0.75);
+    check_classifier(&run, &python);
+    check_predictions(&run, place.path());
+}
+
+/// The exported file, run by Python on pictures that Pillow cropped and resized.
+fn check_classifier(run: &Path, python: &str) {
     let oracle = root().join("tests/oracles/classifier_onnx.py");
-    let (stdout, _) = succeed(Command::new(python).arg(oracle).arg(&run));
+    let (stdout, _) = succeed(Command::new(python).arg(oracle).arg(run));
     let agreement: serde_json::Value = serde_json::from_str(stdout.trim()).unwrap();
     assert_eq!(agreement["images"], 860);
     for kind in ["resized_by_pillow", "resized_inside"] {
         assert!(agreement[kind].as_f64().unwrap() >= 0.999, "{agreement}");
     }
-    check_predictions(&run, place.path());
-    check_shards(&run, place.path());
 }
 
 /// Three processes at once and a merge, with a cache of their own, give what one gave.
@@ -201,7 +216,7 @@ fn check_shards(run: &Path, place: &Path) {
 /// `gtsrb-predict` says of the test signs, cut out and saved, what evaluation said, to the bit.
 fn check_predictions(run: &Path, place: &Path) {
     let (signs, table) = (place.join("signs"), place.join("said.parquet"));
-    std::fs::create_dir(&signs).unwrap();
+    std::fs::create_dir_all(&signs).unwrap();
     let images = ImageSet::open(run).unwrap();
     let images = images.batches(Split::Test).flat_map(|batch| batch.unwrap());
     for (place, Image { bytes, roi, .. }) in images.enumerate() {

@@ -14,7 +14,8 @@ type Points = Vec<(f64, f64)>;
 /// iteration from one λ to the next; or accuracy and log-loss by epoch.
 #[must_use]
 pub fn curves(training: &Training) -> String {
-    let mut svg = Svg::new(1040.0, TOP + AREA[1] + 64.0, "Training curves");
+    let panels = if matches!(training.solver, Solver::Lbfgs { .. }) { 3.0 } else { 2.0 };
+    let mut svg = Svg::new(352.0 * panels - 16.0, TOP + AREA[1] + 64.0, "Training curves");
     match &training.solver {
         Solver::Lbfgs { lambda, first, path } => {
             accuracy(&mut svg, place(0), path, *lambda);
