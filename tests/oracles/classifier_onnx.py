@@ -1,5 +1,6 @@
 """Runs a run's classifier.onnx with Python's onnxruntime on pictures that Pillow decoded,
-cropped and resized, and prints the share of top-1 classes that equal predictions.parquet.
+cropped and resized, and prints the share of top-1 classes that equal predictions.parquet. Has
+ONNX's own checker look at both files of the model, and tries the classifier on its golden file.
 
 usage: classifier_onnx.py RUN
 """
@@ -10,9 +11,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pyarrow.parquet as pq
 from PIL import Image
+from safetensors import safe_open
 
 BATCH = 64
 
@@ -28,8 +31,34 @@ def pictures(run, crop):
             yield picture
 
 
+def check_files(model):
+    """The files are valid ONNX, and their metadata say what a user must know."""
+    for name in ["classifier.onnx", "head.onnx"]:
+        onnx.checker.check_model(str(model / name), full_check=True)
+        properties = onnx.load(model / name).metadata_props
+        metadata = {entry.key: entry.value for entry in properties}
+        assert len(json.loads(metadata["classes"])) > 1, name
+        assert json.loads(metadata["preprocessing"])["crop"] == metadata["crop"], name
+
+
+def golden_difference(model, session):
+    """How far logits are off those of the golden file, as a share of a picture's largest one."""
+    with safe_open(model / "golden.safetensors", "np") as file:
+        about = json.loads(file.metadata()["golden"])
+        logits, probabilities = file.get_tensor("logits"), file.get_tensor("probabilities")
+        pictures = [file.get_tensor(f"picture.{i}") for i in range(len(about["paths"]))]
+    most = 0.0
+    for picture, z, p in zip(pictures, logits, probabilities, strict=True):
+        outputs = session.run(["logits", "probabilities"], {"image": picture[None]})
+        most = max(most, float(np.abs(outputs[0][0] - z).max() / max(1, np.abs(z).max())))
+        assert np.abs(outputs[1][0] - p).max() < 0.01
+    assert most <= about["tolerance"], most
+    return most
+
+
 def main():
     run = Path(sys.argv[1])
+    check_files(run / "model")
     view = json.loads((run / "embeddings" / "manifest.json").read_text())["work"]["parameters"]
     assert view["margin"] == 0, "this oracle crops without a margin"
     size = view["size"]
@@ -50,6 +79,7 @@ def main():
         json.dumps(
             {
                 "images": len(expected),
+                "golden_off": golden_difference(run / "model", session),
                 "resized_by_pillow": float(np.mean(np.equal(by_pillow, expected))),
                 "resized_inside": float(np.mean(np.equal(inside, [expected[i] for i in few]))),
             }

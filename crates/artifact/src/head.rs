@@ -31,7 +31,8 @@ pub struct Head {
     pub training: Hash,
 }
 
-fn bytes_of<'a>(values: impl IntoIterator<Item = &'a f32>) -> Vec<u8> {
+/// Little-endian, as safetensors has them.
+pub(crate) fn bytes_of<'a>(values: impl IntoIterator<Item = &'a f32>) -> Vec<u8> {
     values.into_iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
@@ -137,7 +138,10 @@ struct About {
 }
 
 /// Shape and values of tensor `name`, all finite.
-fn floats(file: &SafeTensors, name: &str) -> std::result::Result<(Vec<usize>, Vec<f32>), String> {
+pub(crate) fn floats(
+    file: &SafeTensors,
+    name: &str,
+) -> std::result::Result<(Vec<usize>, Vec<f32>), String> {
     let tensor = file.tensor(name).map_err(|e| e.to_string())?;
     if tensor.dtype() != Dtype::F32 {
         return Err(format!("{name} is {:?}, not F32", tensor.dtype()));

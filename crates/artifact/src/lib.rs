@@ -6,6 +6,7 @@
 
 mod answers;
 pub mod embeddings;
+pub mod golden;
 mod hash;
 pub mod head;
 pub mod images;

@@ -14,15 +14,19 @@ The picture is seen whole: cut the sign's box out where the run was extracted wi
 
 Examples:
   gtsrb-predict --config pipelines/gtsrb.toml sign.png folder/ --top 3
-  find . -name '*.jpg' | gtsrb-predict --run runs/gtsrb --json -";
+  find . -name '*.jpg' | gtsrb-predict --run runs/gtsrb --json -
+  gtsrb-predict selftest --run runs/gtsrb";
 
 /// Says which class pictures show, by a run's model
 #[derive(clap::Parser, Debug)]
-#[command(version, after_help = EXAMPLE)]
+#[command(version, after_help = EXAMPLE, subcommand_negates_reqs = true)]
 pub struct Args {
     /// Flags of every stage.
     #[command(flatten)]
     pub common: Common,
+    /// What to do instead of predicting.
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Pictures, folders of pictures, patterns such as 'photos/**/*.jpg', or `-` for a path a line
     /// on standard input
     #[arg(required = true, value_name = "FILE_OR_FOLDER")]
@@ -37,6 +41,14 @@ pub struct Args {
     /// Also write path, predicted class and all probabilities to a Parquet file
     #[arg(long, value_name = "FILE")]
     pub parquet: Option<PathBuf>,
+}
+
+/// Other things to do.
+#[derive(clap::Subcommand, Debug)]
+pub enum Command {
+    /// Try the model on the few pictures of its golden file: does it say on this machine what it
+    /// said where it was made?
+    Selftest,
 }
 
 impl AsRef<Common> for Args {

@@ -3,51 +3,58 @@
 
 use std::path::Path;
 
-use artifact::embeddings::{Embedded, Storage};
+use artifact::Manifest;
+use artifact::embeddings::Storage;
 use artifact::head::Head;
-use artifact::{Hash, Manifest};
 use embed::{Device, Effort, Pipeline, Provider, Runtime, View};
 use half::f16;
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
+use onnx_graph::classifier::backbone_of;
 use softmax::probabilities;
 use stage::{Error, Result};
 
-const BACKBONE: (&str, &str) = ("gtsrb-backbone", "backbone.onnx");
-const TRAIN: &str = "gtsrb-train";
+/// The stage that writes models, for messages.
+pub const TRAIN: &str = "gtsrb-train";
+/// The whole classifier's file.
+pub const WHOLE: &str = "classifier.onnx";
+const HEAD: &str = "head.safetensors";
 
-/// A run's backbone, view and head, known to belong together.
+/// A model's backbone, view and head, known to belong together.
 pub struct Classifier {
+    /// The backbone.
     onnx: Vec<u8>,
     view: View,
     head: Head,
 }
 
 impl Classifier {
-    /// Reads `RUN/model/head.safetensors`, `RUN/backbone` and the view that `RUN/embeddings`
-    /// records; neither images nor the cache are needed.
+    /// Reads the model in the folder `dir`: the head of `head.safetensors`, and backbone and view
+    /// of `classifier.onnx`. Nothing else of the run is needed.
     ///
     /// # Errors
-    /// [`Missing`](stage::Fault::Missing) where a stage hasn't run, [`Data`](stage::Fault::Data)
-    /// where they don't belong together.
-    pub fn open(run: &Path) -> Result<Self> {
-        let dir = run.join("model");
-        Manifest::read(&dir, TRAIN)?.verify(&dir, "head.safetensors")?;
-        let head = Head::read(&dir.join("head.safetensors"))?;
-        let view = View::from_parameters(&Embedded::open(run)?.manifest().work.parameters)?;
+    /// [`Missing`](stage::Fault::Missing) where nothing was trained,
+    /// [`Data`](stage::Fault::Data) where a file is damaged or they don't belong together.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let manifest = Manifest::read(dir, TRAIN)?;
+        manifest.verify(dir, HEAD)?;
+        let head = Head::read(&dir.join(HEAD))?;
+        manifest.verify(dir, WHOLE)?;
+        let path = dir.join(WHOLE);
+        let bytes = std::fs::read(&path).map_err(|e| Error::read(&path, &e))?;
+        let whole = onnx_graph::read(&bytes).map_err(|e| unfit(&path, e))?;
+        let view = onnx_graph::metadata(&whole, "preprocessing")
+            .and_then(|text| serde_json::from_str(text).ok())
+            .ok_or_else(|| unfit(&path, "it doesn't say how pictures are prepared"))?;
+        let view = View::from_parameters(&view).map_err(|e| unfit(&path, e))?;
         if head.view != view.hash() {
-            return Err(Error::data(format!(
-                "{} was trained on other embeddings than those of the run: run {TRAIN} again",
-                dir.join("head.safetensors").display()
-            )));
+            return Err(unfit(&path, format!("{HEAD} is of other embeddings")));
         }
         if view.preprocessing != View::PREPROCESSING || view.filter != View::BILINEAR {
-            return Err(Error::data(format!(
-                "{} was made by another release, which prepares pictures differently: run \
-                 gtsrb-extract again",
-                run.join("embeddings").display()
-            )));
+            return Err(unfit(&path, "another release made it, which prepares pictures otherwise"));
         }
-        Ok(Self { onnx: backbone(run, &view)?, view, head })
+        let backbone = backbone_of(&whole, view.size, head.network.features());
+        let onnx = onnx_graph::write(&backbone.map_err(|e| unfit(&path, e))?);
+        Ok(Self { onnx, view, head })
     }
 
     /// Class names; a label is an index here.
@@ -83,34 +90,31 @@ impl Classifier {
         Pipeline::open(&self.onnx, self.dims(), &view, Effort::plain(threads), false)
     }
 
-    /// Probabilities `[pictures, classes]` from `embeddings`, `[pictures, dims]`, which are
-    /// rounded first as the cache rounds them: the head has seen no others.
-    pub fn probabilities(&self, mut embeddings: Vec<f32>) -> Result<Array2<f32>> {
+    /// `embeddings` as rows `[pictures, dims]`, rounded as the cache rounds them: the head has
+    /// seen no others.
+    pub fn rows(&self, mut embeddings: Vec<f32>) -> Result<Array2<f32>> {
         if self.view.storage == Storage::F16 {
             for value in &mut embeddings {
                 *value = f16::from_f32(*value).to_f32();
             }
         }
         let shape = (embeddings.len() / self.dims(), self.dims());
-        let embeddings = Array2::from_shape_vec(shape, embeddings)
-            .map_err(|e| Error::internal(format!("a batch of embeddings: {e}")))?;
-        Ok(probabilities(self.head.network.logits(embeddings.view()), self.head.temperature))
+        Array2::from_shape_vec(shape, embeddings)
+            .map_err(|e| Error::internal(format!("a batch of embeddings: {e}")))
+    }
+
+    /// Logits `[pictures, classes]` of rounded embeddings `[pictures, dims]`.
+    pub fn logits(&self, rows: ArrayView2<'_, f32>) -> Array2<f32> {
+        self.head.network.logits(rows)
+    }
+
+    /// Probabilities `[pictures, classes]` of rounded embeddings `[pictures, dims]`.
+    pub fn probabilities(&self, rows: ArrayView2<'_, f32>) -> Array2<f32> {
+        probabilities(self.logits(rows), self.head.temperature)
     }
 }
 
-/// The bytes of the backbone that `view` names.
-fn backbone(run: &Path, view: &View) -> Result<Vec<u8>> {
-    let (stage, file) = BACKBONE;
-    let dir = run.join("backbone");
-    Manifest::read(&dir, stage)?.verify(&dir, file)?;
-    let path = dir.join(file);
-    let onnx = std::fs::read(&path).map_err(|e| Error::read(&path, &e))?;
-    if Hash::of(&onnx) != view.backbone {
-        return Err(Error::data(format!(
-            "the model was trained with another backbone than {}: run gtsrb-extract and {TRAIN} \
-             again",
-            path.display()
-        )));
-    }
-    Ok(onnx)
+/// A classifier that can't be used here.
+fn unfit(path: &Path, reason: impl std::fmt::Display) -> Error {
+    Error::data(format!("{}: {reason}; remove its folder and run {TRAIN} again", path.display()))
 }

@@ -6,6 +6,7 @@ mod classifier;
 mod output;
 mod paths;
 mod prediction;
+mod selftest;
 mod summary;
 mod table;
 mod threshold;
@@ -19,23 +20,36 @@ use picture::Picture;
 use stage::{Error, Outcome, Result};
 
 pub use args::Args;
+use args::Command;
 use classifier::Classifier;
 use output::Output;
 use paths::Found;
+use summary::Counts;
 pub use summary::Summary;
 
 /// The largest file that is read, in bytes; ingest reads no larger ones.
 const MAX_FILE: u64 = 64 << 20;
 
-/// Classifies the pictures that `args` name.
+/// Classifies the pictures that `args` name, or tries the model.
 ///
 /// # Errors
 /// [`Missing`](stage::Fault::Missing) without a model or a path of the command line,
-/// [`Unavailable`](stage::Fault::Unavailable) without ONNX Runtime,
+/// [`Unavailable`](stage::Fault::Unavailable) without ONNX Runtime, or if the model doesn't say what
+/// it should,
 /// [`Data`](stage::Fault::Data) at the end if some pictures could not be read.
 pub fn run(args: &Args) -> Result<Outcome<Summary>> {
     let run = args.common.run_dir()?;
-    let classifier = Classifier::open(&run)?;
+    match &args.command {
+        None => classify(args, &run),
+        Some(Command::Selftest) => {
+            let tested = selftest::selftest(&run.join("model"), args.common.threads())?;
+            Ok(Outcome::Checked(Summary::Tested(tested)))
+        }
+    }
+}
+
+fn classify(args: &Args, run: &Path) -> Result<Outcome<Summary>> {
+    let classifier = Classifier::open(&run.join("model"))?;
     let classes = classifier.classes();
     if args.top.get() > classes.len() {
         return Err(Error::usage(format!(
@@ -53,7 +67,7 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
         )));
     }
     let pipeline = classifier.pipeline(args.common.threads())?;
-    let threshold = args.threshold.unwrap_or_else(|| threshold::of_run(&run));
+    let threshold = args.threshold.unwrap_or_else(|| threshold::of_run(run));
     let mut output = Output::open(args, classes, threshold)?;
     let pictures = paths::pictures(paths).map(Ok);
     let ended = pipeline.run(pictures, frame, |batch| {
@@ -62,7 +76,7 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
         if output.is_closed() { Err(Error::io("nobody reads the predictions")) } else { Ok(()) }
     });
     if output.is_closed() {
-        return Ok(Outcome::Checked(output.finish()?));
+        return Ok(Outcome::Checked(Summary::Predicted(output.finish()?)));
     }
     ended?;
     conclude(output.finish()?)
@@ -102,7 +116,8 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// Writes what the classifier says of a batch.
 fn predict(classifier: &Classifier, batch: Batch<Framed>, output: &mut Output<'_>) -> Result<()> {
-    let probabilities = classifier.probabilities(batch.embeddings)?;
+    let embeddings = classifier.rows(batch.embeddings)?;
+    let probabilities = classifier.probabilities(embeddings.view());
     for ((path, framed), row) in batch.items.iter().zip(probabilities.rows()) {
         match framed {
             Err(error) => output.refuse(path, error),
@@ -116,8 +131,8 @@ fn predict(classifier: &Classifier, batch: Batch<Framed>, output: &mut Output<'_
 }
 
 /// Says what was found in all; bad pictures make it an error.
-fn conclude(summary: Summary) -> Result<Outcome<Summary>> {
-    let Summary { pictures, unsure, bad } = summary;
+fn conclude(counts: Counts) -> Result<Outcome<Summary>> {
+    let Counts { pictures, unsure, bad } = counts;
     tracing::info!("{pictures} pictures, {unsure} of them unsure");
     if bad > 0 {
         return Err(Error::data(format!("{bad} of {} pictures can't be read", pictures + bad)));
@@ -125,5 +140,5 @@ fn conclude(summary: Summary) -> Result<Outcome<Summary>> {
     if pictures == 0 {
         return Err(Error::data("no pictures: give files, or folders with png, jpg or ppm files"));
     }
-    Ok(Outcome::Checked(summary))
+    Ok(Outcome::Checked(Summary::Predicted(counts)))
 }

@@ -8,7 +8,7 @@ use stage::{Error, Result};
 
 use crate::args::Args;
 use crate::prediction::{Prediction, plain};
-use crate::summary::Summary;
+use crate::summary::Counts;
 use crate::table::Table;
 
 /// Where predictions go.
@@ -21,7 +21,7 @@ pub struct Output<'a> {
     /// Whether somebody still reads standard output.
     read: bool,
     table: Option<Table>,
-    summary: Summary,
+    summary: Counts,
 }
 
 impl<'a> Output<'a> {
@@ -38,7 +38,7 @@ impl<'a> Output<'a> {
             stdout: BufWriter::with_capacity(64 << 10, io::stdout().lock()),
             read: true,
             table: args.parquet.as_ref().map(start).transpose()?,
-            summary: Summary::default(),
+            summary: Counts::default(),
         })
     }
 
@@ -80,7 +80,7 @@ impl<'a> Output<'a> {
     }
 
     /// Completes the table.
-    pub fn finish(mut self) -> Result<Summary> {
+    pub fn finish(mut self) -> Result<Counts> {
         self.flush()?;
         // What is left of a buffer that nobody reads must not be tried again.
         let (_stdout, _unread) = self.stdout.into_parts();

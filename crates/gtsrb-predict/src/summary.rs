@@ -4,9 +4,21 @@ use std::fmt::{self, Display};
 
 use serde::Serialize;
 
+use crate::selftest::Tested;
+
+/// What was done.
+#[derive(Serialize, Debug)]
+#[serde(untagged)]
+pub enum Summary {
+    /// Pictures were classified.
+    Predicted(Counts),
+    /// The model was tried.
+    Tested(Tested),
+}
+
 /// Counts of pictures.
 #[derive(Serialize, Debug, Default)]
-pub struct Summary {
+pub struct Counts {
     /// Pictures that were classified.
     pub pictures: u64,
     /// Those of them whose best probability was below the threshold.
@@ -15,9 +27,12 @@ pub struct Summary {
     pub bad: u64,
 }
 
-/// Nothing: standard output holds predictions alone.
 impl Display for Summary {
-    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Ok(())
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // Standard output holds predictions alone.
+            Self::Predicted(_) => Ok(()),
+            Self::Tested(tested) => tested.fmt(f),
+        }
     }
 }

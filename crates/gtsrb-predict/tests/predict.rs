@@ -130,15 +130,25 @@ fn wrong_flags_are_usage_errors() {
 }
 
 #[test]
-fn a_head_of_other_embeddings_is_refused() {
+fn files_that_do_not_belong_together_are_refused() {
     let run = Run::new();
     let red = run.picture("r.png", 0);
-    let path = run.dir().join("embeddings/manifest.json");
-    let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, text.replace("\"roi\"", "\"full\"")).unwrap();
-    let ran = run.predict(&[], &[&red]);
-    assert_eq!(code(&ran), 65);
-    assert!(errors(&ran).contains("run gtsrb-train again"), "{}", errors(&ran));
+    let read = |name: &str| std::fs::read(run.model().join(name)).unwrap();
+    let (head, whole) = (read("head.safetensors"), read("classifier.onnx"));
+    // As text in the metadata, of the same length.
+    let at = whole.windows(5).position(|text| text == b"\"roi\"").unwrap();
+    let mut other = whole.clone();
+    other[at..at + 5].copy_from_slice(b"\"ROI\"");
+    let at = whole.windows(9).position(|text| text == b"\"margin\":").unwrap() + 9;
+    let mut wider = whole;
+    wider[at] = b'1';
+    for (whole, named) in [(other, "not a view"), (wider, "of other embeddings")] {
+        run.commit(&[("head.safetensors", &head), ("classifier.onnx", &whole)]);
+        let ran = run.predict(&[], &[&red]);
+        assert_eq!(code(&ran), 65);
+        let log = errors(&ran);
+        assert!(log.contains(named) && log.contains("run gtsrb-train again"), "{log}");
+    }
 }
 
 #[test]

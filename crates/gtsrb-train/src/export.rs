@@ -50,8 +50,9 @@ impl Files {
     }
 }
 
-/// What a user of the files must know: class names, and what to cut out of a picture.
-fn metadata(inputs: &Inputs, head: &Head) -> [(&'static str, String); 5] {
+/// What a user of the files must know: class names, what to cut out of a picture, and how it
+/// became an embedding.
+fn metadata(inputs: &Inputs, head: &Head) -> [(&'static str, String); 6] {
     let text =
         |value: serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     [
@@ -60,5 +61,6 @@ fn metadata(inputs: &Inputs, head: &Head) -> [(&'static str, String); 5] {
         ("margin", text(json!(inputs.view.margin))),
         ("temperature", text(json!(head.temperature))),
         ("view", head.view.to_string()),
+        ("preprocessing", inputs.view.parameters().to_string()),
     ]
 }

@@ -2,9 +2,9 @@
 //!
 //! Reads `RUN/embeddings` (and for the classifier `RUN/backbone` and `RUN/images`), chooses
 //! the L2 penalty, or the number of epochs, on tracks kept out of training, fits again on everything, and writes
-//! `RUN/model`: `head.safetensors`, `head.onnx`, `classifier.onnx`, `training.json`,
-//! `oof.parquet` and `partial.safetensors`. The two ONNX files are run on stored images before
-//! they get their names.
+//! `RUN/model`: `head.safetensors`, `head.onnx`, `classifier.onnx`, `golden.safetensors`,
+//! `training.json`, `oof.parquet` and `partial.safetensors`. The two ONNX files are run on stored
+//! images before they get their names.
 
 #![expect(clippy::needless_pass_by_value, reason = "array views are references already")]
 
@@ -25,6 +25,7 @@ mod record;
 mod report;
 mod search;
 mod split;
+mod stored;
 pub mod stream;
 mod study;
 mod summary;
@@ -90,11 +91,12 @@ fn fit(args: &Args) -> Result<Outcome<Report>> {
         Solver::Sgd => Product::of_epochs(&inputs, &settings),
     })?;
     let files = Files::new(&inputs, &backbone, &made.head)?;
-    verify(&inputs, &files, &made.head, &made.probe)?;
+    let golden = verify(&inputs, &files, &made.head, &made.probe)?;
     let staged = vec![
         output.write("head.safetensors", &files.safetensors)?,
         output.write("head.onnx", &files.head)?,
         output.write("classifier.onnx", &files.classifier)?,
+        output.write("golden.safetensors", &golden.to_bytes()?)?,
         output.write("training.json", &made.record)?,
         made.write_kept_out(&output)?,
         output.write(PARTIAL, &made.partial.to_bytes()?)?,

@@ -160,6 +160,14 @@ impl Probe {
         Ok(Self { embeddings: inputs.matrix(&rows)?, rows })
     }
 
+    /// Those at `places`.
+    pub fn select(&self, places: &[usize]) -> Self {
+        Self {
+            rows: places.iter().map(|&place| self.rows[place].clone()).collect(),
+            embeddings: self.embeddings.select(Axis(0), places),
+        }
+    }
+
     fn places(rows: usize) -> Vec<usize> {
         let count = PROBES.min(rows);
         (0..count).map(|index| index * rows / count).collect()

@@ -2,10 +2,16 @@
 
 use crate::proto::{ModelProto, TensorProto};
 use crate::shapes::declared;
-use crate::{Builder, Element, Error, Result, Size, attribute, graph, resize, set_metadata};
+use crate::{
+    Builder, Element, Error, Result, Size, attribute, cut, graph, metadata, resize, set_metadata,
+};
 
 /// The operator set of a head on its own.
 const OPSET: i64 = 18;
+
+/// The key of a classifier's metadata that names the tensor with the resized pictures, uint8
+/// `[n, size, size, 3]`.
+const RESIZED: &str = "resized";
 
 /// A linear layer: W x + b.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +54,7 @@ pub fn classifier_model(
     metadata: &[(&str, &str)],
 ) -> Result<ModelProto> {
     let (size, dims) = sizes(backbone)?;
-    let mut b = Builder::extend(crate::cut(backbone, &["embedding"])?)?;
+    let mut b = Builder::extend(cut(backbone, &["embedding"])?)?;
     b.input("picture", Element::U8, &any_size());
     let resized = resize::pillow_bilinear(&mut b, "picture", size);
     b.replace_input("image", &resized);
@@ -57,7 +63,27 @@ pub fn classifier_model(
     let label = vec![attribute::int("axis", 1), attribute::int("keepdims", 0)];
     let label = b.node("ArgMax", &[&logits], "label", label);
     b.output(&label, "label", Element::I64, &[Size::Open("n")]);
-    finish(b, metadata)
+    let mut model = finish(b, metadata)?;
+    set_metadata(&mut model, RESIZED, &resized);
+    Ok(model)
+}
+
+/// The backbone in a `classifier` that [`classifier_model`] made, for pictures that are `size` ×
+/// `size` already: `image` uint8 `[n, size, size, 3]` → `embedding` float32 `[n, dims]`, by the
+/// same nodes. An error if it is no such classifier.
+pub fn backbone_of(classifier: &ModelProto, size: usize, dims: usize) -> Result<ModelProto> {
+    let resized = metadata(classifier, RESIZED).ok_or_else(|| {
+        Error::Mismatch("this is no classifier of ours: it doesn't say where it resizes".into())
+    })?;
+    let side = Size::Fixed(size);
+    let mut b = Builder::extend(classifier.clone())?;
+    b.clear_outputs();
+    b.input("pixels", Element::U8, &[Size::Open("n"), side, side, Size::Fixed(3)]);
+    b.redirect(resized, "pixels", "pixels");
+    let mut b = Builder::extend(cut(&b.finish()?, &["embedding"])?)?;
+    b.rename_input("pixels", "image");
+    b.output("embedding", "embedding", Element::F32, &[Size::Open("n"), Size::Fixed(dims)]);
+    b.finish()
 }
 
 fn any_size() -> [Size; 4] {

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use onnx_graph::classifier::{Head, Layer, classifier_model, head_model};
+use onnx_graph::classifier::{Head, Layer, backbone_of, classifier_model, head_model};
 use onnx_graph::pool::{Part, pool};
 use onnx_graph::proto::{ModelProto, TensorProto};
 use onnx_graph::{Builder, Element, Size, attribute, metadata, resize, set_metadata, write};
@@ -81,6 +81,20 @@ fn check_with_oracle(head: &Head, widths: &[usize]) {
     let numbers: Vec<_> = [SIZE, GRID].iter().chain(widths).map(usize::to_string).collect();
     let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
     oracle("classifier_graph.py", &[&whole, &alone], &numbers);
+}
+
+#[test]
+fn the_backbone_comes_back_out_of_a_classifier() {
+    let numbers = numbers(CLASSES, DIMS);
+    let head = Head { layers: &[layer(&numbers)], temperature: 1.0 };
+    let before = backbone();
+    let after = backbone_of(&classifier_model(&before, &head, &[]).unwrap(), SIZE, DIMS).unwrap();
+    let (before, after) = (before.graph.unwrap(), after.graph.unwrap());
+    assert_eq!((&after.input, &after.output), (&before.input, &before.output));
+    assert_eq!(after.node, before.node);
+    assert_eq!(after.initializer, before.initializer);
+    let error = backbone_of(&head_model(&head, &[]).unwrap(), SIZE, DIMS).unwrap_err();
+    assert!(error.to_string().contains("no classifier"), "{error}");
 }
 
 #[test]

@@ -1,19 +1,21 @@
-//! A run's folder as training leaves it: a backbone that gives a picture's mean colour, and a
+//! A model's folder as training leaves it: a backbone that gives a picture's mean colour, and a
 //! head that asks which colour is strongest.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output as Ran};
 
-use artifact::embeddings::{Storage, write_index};
+use artifact::embeddings::Storage;
+use artifact::golden::{About, Golden, Pixels};
 use artifact::head::Head;
-use artifact::{Hash, Output, Staged, Work};
+use artifact::{Hash, Output, Work};
 use embed::{Crop, Provider, View};
 use ndarray::{Array1, Array2};
-use onnx_graph::proto::TensorProto;
+use onnx_graph::classifier::{self, Layer, classifier_model};
+use onnx_graph::proto::{ModelProto, TensorProto};
 use onnx_graph::{Builder, Element, Size, attribute};
 use picture::Picture;
-use serde_json::{Value, json};
+use serde_json::json;
 use softmax::Model;
 
 const SIZE: usize = 4;
@@ -30,9 +32,9 @@ pub struct Run {
 impl Run {
     pub fn new() -> Self {
         let run = Self { root: tempfile::tempdir().unwrap() };
-        let onnx = backbone();
+        let backbone = backbone();
         let view = View {
-            backbone: Hash::of(&onnx),
+            backbone: Hash::of(&onnx_graph::write(&backbone)),
             size: SIZE,
             crop: Crop::Roi,
             margin: 0.0,
@@ -45,16 +47,14 @@ impl Run {
             resize: embed::Resize::default(),
             preprocessing: View::PREPROCESSING,
         };
-        run.commit("backbone", "gtsrb-backbone", json!({}), |output| {
-            output.write("backbone.onnx", &onnx).unwrap()
-        });
-        run.commit("embeddings", "gtsrb-extract", view.parameters(), |output| {
-            let file = write_index(output.create("test.parquet").unwrap(), &[]).unwrap();
-            file.finish(Some(0)).unwrap()
-        });
-        run.commit("model", "gtsrb-train", json!({}), |output| {
-            output.write("head.safetensors", &head(view.hash()).to_bytes().unwrap()).unwrap()
-        });
+        let head = head(view.hash());
+        let onnx = classifier(&backbone, &head, &view);
+        let golden = golden(&onnx).to_bytes().unwrap();
+        run.commit(&[
+            ("head.safetensors", &head.to_bytes().unwrap()),
+            ("classifier.onnx", &onnx),
+            ("golden.safetensors", &golden),
+        ]);
         run
     }
 
@@ -92,17 +92,24 @@ impl Run {
         self.command(flags).args(paths).output().unwrap()
     }
 
-    fn commit(
-        &self,
-        folder: &str,
-        tool: &str,
-        parameters: Value,
-        file: impl FnOnce(&Output) -> Staged,
-    ) {
-        let output = Output::open(&self.dir().join(folder)).unwrap();
-        let staged = vec![file(&output)];
-        let work =
-            Work { tool: tool.into(), version: "1".into(), parameters, inputs: BTreeMap::new() };
+    /// The model's folder.
+    pub fn model(&self) -> PathBuf {
+        self.dir().join("model")
+    }
+
+    /// Replaces the model's files.
+    pub fn commit(&self, files: &[(&str, &[u8])]) {
+        // A process that another test is just starting may hold what this one had open.
+        let output = loop {
+            match Output::open(&self.model()) {
+                Err(error) if error.fault() == stage::Fault::Busy => std::thread::yield_now(),
+                output => break output.unwrap(),
+            }
+        };
+        let staged = files.iter().map(|(name, bytes)| output.write(name, bytes).unwrap());
+        let staged = staged.collect();
+        let (tool, version) = ("gtsrb-train".into(), "1".into());
+        let work = Work { tool, version, parameters: json!({}), inputs: BTreeMap::new() };
         output.commit(work, staged, BTreeMap::new(), BTreeMap::new()).unwrap();
     }
 }
@@ -129,7 +136,7 @@ pub fn has_runtime() -> bool {
 }
 
 /// Pixels / 255, flattened.
-fn backbone() -> Vec<u8> {
+fn backbone() -> ModelProto {
     let mut b = Builder::new("tiny", 18);
     let sizes = [Size::Open("n"), Size::Fixed(SIZE), Size::Fixed(SIZE), Size::Fixed(3)];
     b.input("image", Element::U8, &sizes);
@@ -138,7 +145,7 @@ fn backbone() -> Vec<u8> {
     let scaled = b.node("Mul", &[&float, &scale], "scaled", vec![]);
     let flat = b.node("Flatten", &[&scaled], "flat", vec![attribute::int("axis", 1)]);
     b.output(&flat, "embedding", Element::F32, &[Size::Open("n"), Size::Fixed(DIMS)]);
-    onnx_graph::write(&b.finish().unwrap())
+    b.finish().unwrap()
 }
 
 fn head(view: Hash) -> Head {
@@ -150,5 +157,37 @@ fn head(view: Hash) -> Head {
         classes: CLASSES.map(str::to_owned).into(),
         view,
         training: Hash::of(b"training"),
+    }
+}
+
+fn classifier(backbone: &ModelProto, head: &Head, view: &View) -> Vec<u8> {
+    let layers = head.network.layers().iter();
+    let layers: Vec<_> = layers
+        .map(|layer| Layer {
+            weights: layer.weights.as_slice().unwrap(),
+            bias: layer.bias.as_slice().unwrap(),
+        })
+        .collect();
+    let head = classifier::Head { layers: &layers, temperature: head.temperature };
+    let metadata = [("preprocessing", &*view.parameters().to_string())];
+    onnx_graph::write(&classifier_model(backbone, &head, &metadata).unwrap())
+}
+
+/// Of one picture of two pixels, which all shows one colour: each class has 16 pixels' sum.
+pub fn golden(classifier: &[u8]) -> Golden {
+    let colour = [255_u8, 51, 0];
+    let logits = colour.map(|value| 16.0 * f32::from(value) / 255.0);
+    let powers = logits.map(|z| (z / 2.0).exp());
+    let sum: f32 = powers.iter().sum();
+    Golden {
+        about: About {
+            classifier: Hash::of(classifier),
+            runtime: "1".into(),
+            tolerance: 0.01,
+            paths: vec!["a.png".into()],
+        },
+        pictures: vec![Pixels { height: 2, width: 1, rgb: [colour, colour].concat() }],
+        logits: Array2::from_shape_fn((1, 3), |(_, class)| logits[class]),
+        probabilities: Array2::from_shape_fn((1, 3), |(_, class)| powers[class] / sum),
     }
 }

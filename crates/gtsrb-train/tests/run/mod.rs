@@ -19,11 +19,12 @@ pub const SIZE: usize = 4;
 pub const DIMS: usize = SIZE * SIZE * 3;
 
 /// The files of a model.
-pub const FILES: [&str; 7] = [
+pub const FILES: [&str; 8] = [
     "head.safetensors",
     "partial.safetensors",
     "head.onnx",
     "classifier.onnx",
+    "golden.safetensors",
     "training.json",
     "oof.parquet",
     "manifest.json",
