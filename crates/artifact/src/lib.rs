@@ -15,6 +15,7 @@ mod lock;
 mod manifest;
 mod output;
 mod predictions;
+mod sheet;
 mod table;
 
 pub use answers::Answers;
@@ -23,4 +24,5 @@ pub use link::switch;
 pub use manifest::{FORMAT, FileRecord, Manifest, Work};
 pub use output::{FileWriter, Output, Staged};
 pub use predictions::{PredictionWriter, Predictions};
+pub use sheet::harmless;
 pub use table::properties;

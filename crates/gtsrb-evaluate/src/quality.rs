@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io::Write;
 
 use artifact::Answers;
+use artifact::harmless;
 use artifact::images::{ImageSet, Split};
 use stage::{Error, Result};
 
@@ -12,7 +13,6 @@ use crate::confident::doubts;
 use crate::evaluation::Evaluation;
 use crate::gallery::load;
 use crate::survey::Look;
-use crate::tables::harmless;
 
 /// Darkest and least sharp pictures that are listed.
 const WORST: usize = 20;

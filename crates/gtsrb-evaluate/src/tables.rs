@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io::Write;
 
-use artifact::Predictions;
+use artifact::{Predictions, harmless};
 use ndarray::Array2;
 use stage::{Error, Result};
 
@@ -50,13 +50,6 @@ fn names<'a>(paths: &[&'a str]) -> Vec<&'a str> {
     let short: Vec<&str> = paths.iter().map(|p| p.rsplit('/').next().unwrap_or(p)).collect();
     let distinct: HashSet<&str> = short.iter().copied().collect();
     if distinct.len() == paths.len() { short } else { paths.to_vec() }
-}
-
-/// `cell` such that no spreadsheet takes it for a formula (OWASP, CSV injection).
-#[must_use]
-pub fn harmless(cell: &str) -> String {
-    let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
-    if formula { format!("'{cell}") } else { cell.to_owned() }
 }
 
 #[cfg(test)]

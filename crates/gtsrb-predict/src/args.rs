@@ -15,6 +15,7 @@ The picture is seen whole: cut the sign's box out where the run was extracted wi
 Examples:
   gtsrb-predict --config pipelines/gtsrb.toml sign.png folder/ --top 3
   find . -name '*.jpg' | gtsrb-predict --run runs/gtsrb --json -
+  gtsrb-predict --run runs/mine --label-next 50 new/ > labels.csv
   gtsrb-predict selftest --run runs/gtsrb";
 
 /// Says which class pictures show, by a run's model
@@ -41,6 +42,10 @@ pub struct Args {
     /// Also write path, predicted class and all probabilities to a Parquet file
     #[arg(long, value_name = "FILE")]
     pub parquet: Option<PathBuf>,
+    /// Instead name the K pictures most worth labelling, doubtful and different ones, as CSV for
+    /// `gtsrb-ingest --labels` with the best guess filled in
+    #[arg(long, value_name = "K", conflicts_with_all = ["top", "threshold", "parquet"])]
+    pub label_next: Option<NonZeroUsize>,
 }
 
 /// Other things to do.

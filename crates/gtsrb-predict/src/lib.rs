@@ -3,6 +3,7 @@
 
 mod args;
 mod classifier;
+mod label_next;
 mod output;
 mod paths;
 mod prediction;
@@ -10,22 +11,24 @@ mod selftest;
 mod summary;
 mod table;
 mod threshold;
+mod worksheet;
 
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use embed::{Batch, Framer};
+use embed::{Batch, Framer, Pipeline};
 use picture::Picture;
 use stage::{Error, Outcome, Result};
 
 pub use args::Args;
 use args::Command;
 use classifier::Classifier;
-use output::Output;
+use label_next::Pool;
+use output::{Output, refuse};
 use paths::Found;
-use summary::Counts;
 pub use summary::Summary;
+use summary::{Chosen, Counts};
 
 /// The largest file that is read, in bytes; ingest reads no larger ones.
 const MAX_FILE: u64 = 64 << 20;
@@ -67,6 +70,9 @@ fn classify(args: &Args, run: &Path) -> Result<Outcome<Summary>> {
         )));
     }
     let pipeline = classifier.pipeline(args.common.threads())?;
+    if let Some(wanted) = args.label_next {
+        return label_next(args, &classifier, pipeline, (paths, wanted.get()));
+    }
     let threshold = args.threshold.unwrap_or_else(|| threshold::of_run(run));
     let mut output = Output::open(args, classes, threshold)?;
     let pictures = paths::pictures(paths).map(Ok);
@@ -122,7 +128,7 @@ fn predict(classifier: &Classifier, batch: Batch<Framed>, output: &mut Output<'_
         match framed {
             Err(error) => output.refuse(path, error),
             Ok(()) if row.iter().any(|p| p.is_nan()) => {
-                output.refuse(path, &Error::data("the model gives no number for it"));
+                output.refuse(path, &no_number());
             }
             Ok(()) => output.add(path, row)?,
         }
@@ -130,15 +136,56 @@ fn predict(classifier: &Classifier, batch: Batch<Framed>, output: &mut Output<'_
     output.flush()
 }
 
+/// Names the `wanted` pictures of `paths` that are most worth labelling.
+fn label_next(
+    args: &Args,
+    classifier: &Classifier,
+    pipeline: Pipeline,
+    (paths, wanted): (Vec<PathBuf>, usize),
+) -> Result<Outcome<Summary>> {
+    let (mut pool, mut bad) = (Pool::new(wanted), 0);
+    pipeline.run(paths::pictures(paths.clone()).map(Ok), frame, |batch| {
+        let embeddings = classifier.rows(batch.embeddings)?;
+        let probabilities = classifier.probabilities(embeddings.view());
+        let rows = probabilities.rows().into_iter().zip(embeddings.rows());
+        for ((path, framed), (p, x)) in batch.items.iter().zip(rows) {
+            match framed {
+                Ok(()) if p.iter().all(|p| p.is_finite()) => pool.add(path, p, x),
+                Ok(()) => bad += refuse(path, &no_number()),
+                Err(error) => bad += refuse(path, error),
+            }
+        }
+        Ok(())
+    })?;
+    let pictures = pool.seen();
+    let chosen = pool.choose();
+    worksheet::print(&chosen, &paths, classifier.classes(), args.common.json)?;
+    let to_label = chosen.len();
+    tracing::info!("{to_label} of {pictures} pictures to label");
+    check_counts(pictures, bad)?;
+    Ok(Outcome::Checked(Summary::Chosen(Chosen { pictures, to_label, bad })))
+}
+
+/// Why nothing is said of a picture that could be read.
+fn no_number() -> Error {
+    Error::data("the model gives no number for it")
+}
+
 /// Says what was found in all; bad pictures make it an error.
 fn conclude(counts: Counts) -> Result<Outcome<Summary>> {
     let Counts { pictures, unsure, bad } = counts;
     tracing::info!("{pictures} pictures, {unsure} of them unsure");
+    check_counts(pictures, bad)?;
+    Ok(Outcome::Checked(Summary::Predicted(counts)))
+}
+
+/// Bad pictures are an error, and so are none.
+fn check_counts(pictures: u64, bad: u64) -> Result<()> {
     if bad > 0 {
         return Err(Error::data(format!("{bad} of {} pictures can't be read", pictures + bad)));
     }
     if pictures == 0 {
         return Err(Error::data("no pictures: give files, or folders with png, jpg or ppm files"));
     }
-    Ok(Outcome::Checked(Summary::Predicted(counts)))
+    Ok(())
 }

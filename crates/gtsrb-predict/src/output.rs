@@ -11,6 +11,12 @@ use crate::prediction::{Prediction, plain};
 use crate::summary::Counts;
 use crate::table::Table;
 
+/// Says why nothing is said of a picture; counts it.
+pub fn refuse(path: &Path, error: &Error) -> u64 {
+    tracing::warn!("{}: {error}", plain(&path.display().to_string()));
+    1
+}
+
 /// Where predictions go.
 pub struct Output<'a> {
     args: &'a Args,
@@ -63,10 +69,9 @@ impl<'a> Output<'a> {
         self.print(|stdout| writeln!(stdout, "{line}"))
     }
 
-    /// Says why nothing is said of a picture.
+    /// Counts a picture of which nothing is said, and says why.
     pub fn refuse(&mut self, path: &Path, error: &Error) {
-        self.summary.bad += 1;
-        tracing::warn!("{}: {error}", plain(&path.display().to_string()));
+        self.summary.bad += refuse(path, error);
     }
 
     /// Hands what was printed to whoever reads it.

@@ -12,6 +12,8 @@ use crate::selftest::Tested;
 pub enum Summary {
     /// Pictures were classified.
     Predicted(Counts),
+    /// Pictures to label were chosen.
+    Chosen(Chosen),
     /// The model was tried.
     Tested(Tested),
 }
@@ -27,11 +29,22 @@ pub struct Counts {
     pub bad: u64,
 }
 
+/// Counts of pictures to label.
+#[derive(Serialize, Debug)]
+pub struct Chosen {
+    /// Pictures that were looked at.
+    pub pictures: u64,
+    /// Those to label.
+    pub to_label: usize,
+    /// Pictures that could not be read.
+    pub bad: u64,
+}
+
 impl Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // Standard output holds predictions alone.
-            Self::Predicted(_) => Ok(()),
+            // Standard output holds the pictures alone.
+            Self::Predicted(_) | Self::Chosen(_) => Ok(()),
             Self::Tested(tested) => tested.fmt(f),
         }
     }

@@ -191,6 +191,41 @@ fn patterns_that_no_shell_expanded_are_expanded() {
 }
 
 #[test]
+fn what_to_label_next_is_doubtful_and_different() {
+    if !has_runtime() {
+        return;
+    }
+    let run = Run::new();
+    for number in 0..30 {
+        run.picture(&format!("a/{number:02}.png"), number % 2);
+        run.coloured(&format!("b/{number:02}.png"), [125, 120, 40]);
+    }
+    run.coloured("y/gb.png", [40, 125, 119]);
+    run.coloured("z.png", [124, 40, 118]);
+    let ran = run.predict(&["--label-next", "3"], &[&run.pictures()]);
+    assert_eq!(code(&ran), 0, "{}", errors(&ran));
+    let said = lines(&ran);
+    assert_eq!(said[0], "path,label,name,probability,second,margin");
+    // The doubt of which there are many copies once, and the two others; nothing that is clear.
+    let mut rows: Vec<Vec<&str>> = said[1..].iter().map(|line| line.split(',').collect()).collect();
+    rows.sort();
+    let guesses: Vec<[&str; 4]> = rows.iter().map(|row| [row[0], row[1], row[2], row[4]]).collect();
+    let expected = [
+        ["b/00.png", "0", "red", "green"],
+        ["y/gb.png", "1", "green", "blue"],
+        ["z.png", "0", "red", "blue"],
+    ];
+    assert_eq!(guesses, expected);
+    let ran = run.predict(&["--label-next", "100", "--json"], &[&run.pictures()]);
+    let said = lines(&ran);
+    assert_eq!(said.len(), 63);
+    let summary: Value = serde_json::from_str(&said[62]).unwrap();
+    assert_eq!(summary["summary"]["to_label"], 62);
+    let ran = run.predict(&["--label-next", "1", "--top", "2"], &[&run.pictures()]);
+    assert_eq!(code(&ran), 64);
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     if !has_runtime() {
         return;

@@ -72,8 +72,15 @@ impl Run {
 
     /// Draws a picture of class `label` into the folder of pictures.
     pub fn picture(&self, name: &str, label: usize) -> PathBuf {
+        let mut colour = [40; 3];
+        colour[label] = 210;
+        self.coloured(name, colour)
+    }
+
+    /// Draws a picture of one colour, with a little noise.
+    pub fn coloured(&self, name: &str, colour: [u8; 3]) -> PathBuf {
         let path = self.pictures().join(name);
-        let pixels = (0..6 * 5 * 3).map(|i| if i % 3 == label { 210 } else { 40 + i as u8 % 7 });
+        let pixels = (0..6 * 5 * 3).map(|i| colour[i % 3] + i as u8 % 7);
         let picture = Picture::new(6, 5, pixels.collect()).unwrap();
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, picture.to_png().unwrap()).unwrap();
