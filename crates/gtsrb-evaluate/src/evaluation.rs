@@ -32,11 +32,16 @@ pub struct Evaluation {
 
 impl Evaluation {
     /// Classifies and measures; `kept_out` is what fits say of training pictures that they
-    /// hadn't seen.
-    pub fn of(sources: &Sources, settings: &Settings, kept_out: Option<&Answers>) -> Result<Self> {
+    /// hadn't seen. Gives the embeddings `[images, dims]` too.
+    pub fn of(
+        sources: &Sources,
+        settings: &Settings,
+        kept_out: Option<&Answers>,
+    ) -> Result<(Self, Array2<f32>)> {
         let head = sources.head()?;
         let (rows, labels) = sources.test_rows()?;
-        let logits = head.network.logits(sources.embeddings(&rows)?.view());
+        let embeddings = sources.embeddings(&rows)?;
+        let logits = head.network.logits(embeddings.view());
         let probabilities = probabilities(logits, head.temperature);
         let scored = score_all(&labels, &probabilities);
         let looks = survey(&sources.images, Split::Test)?;
@@ -55,6 +60,6 @@ impl Evaluation {
         };
         let units = Units::of(rows.iter().map(|row| (row.label, row.track.as_deref())));
         let metrics = measure(&scored, &head.classes, &units, details);
-        Ok(Self { rows, probabilities, scored, looks, metrics })
+        Ok((Self { rows, probabilities, scored, looks, metrics }, embeddings))
     }
 }

@@ -1,7 +1,8 @@
-//! What is odd about the data: labels in doubt, test pictures that training has too, and pictures
-//! that show little. Each is a list for people to look at; none changes a number.
+//! What is odd about the data: labels in doubt, test pictures that training has too or all but
+//! has, pictures far from their class, and pictures that show little. Each is a list for people to
+//! look at; none changes a number.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Write;
 
 use artifact::Answers;
@@ -12,10 +13,12 @@ use stage::{Error, Result};
 use crate::confident::doubts;
 use crate::evaluation::Evaluation;
 use crate::gallery::load;
+use crate::near::Near;
+use crate::space::Space;
 use crate::survey::Look;
 
-/// Darkest and least sharp pictures that are listed.
-const WORST: usize = 20;
+/// Pictures of each kind that are listed where nothing says how many there are.
+pub const WORST: usize = 20;
 
 /// What an odd picture's label could become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub struct Finding {
     pub suggested: Label,
     /// What is odd, in words.
     pub about: String,
+    /// The picture that it is like, if it is like one.
+    pub twin: Option<(Split, usize)>,
 }
 
 /// Odd pictures of one kind.
@@ -51,7 +56,7 @@ pub struct Findings {
     /// What is odd about them, as a name.
     pub name: &'static str,
     /// And as a sentence.
-    pub meaning: &'static str,
+    pub meaning: String,
     /// The oddest first.
     pub found: Vec<Finding>,
 }
@@ -70,40 +75,48 @@ impl Quality {
     /// Looks through the data of `evaluation`. `train` are all training pictures, `kept_out`
     /// what fits say that hadn't seen them, of some or all.
     #[must_use]
-    pub fn of(evaluation: &Evaluation, train: &[Look], kept_out: Option<&Answers>) -> Self {
+    pub fn of(
+        evaluation: &Evaluation,
+        train: &[Look],
+        kept_out: Option<&Answers>,
+        space: &Space,
+        near: &Near,
+    ) -> Self {
         let test = &evaluation.looks;
-        let mut training = vec![0; evaluation.metrics.classes.len()];
-        for look in train {
-            if let Some(count) = training.get_mut(look.label) {
-                *count += 1;
-            }
+        let classes = evaluation.metrics.classes.len();
+        let mut training = vec![0; classes];
+        for &label in &space.labels {
+            training[label] += 1;
         }
-        let in_doubt = [doubted_test(evaluation), doubted_training(train, kept_out)].concat();
+        let kind = |name, meaning: &str, found| Findings { name, meaning: meaning.into(), found };
         let dark = worst(train, test, |look| look.brightness, "brightness");
         let blurred = worst(train, test, |look| look.sharpness, "sharpness");
         let kinds = vec![
+            kind(
+                "labels in doubt",
+                "Given another class by a classifier that hadn't seen them, as surely as that \
+                 class's own pictures: perhaps labelled wrongly.",
+                [doubted_test(evaluation), doubted_training(train, kept_out)].concat(),
+            ),
+            kind(
+                "test pictures in training",
+                "Training pictures with the very pixels of a test picture: they make the results \
+                 look better than they are.",
+                leaks(train, test),
+            ),
             Findings {
-                name: "labels in doubt",
-                meaning: "Given another class by a classifier that hadn't seen them, as surely \
-                          as that class's own pictures: perhaps labelled wrongly.",
-                found: in_doubt,
+                name: "closest pairs across the splits",
+                meaning: closeness(near),
+                found: close(near, train, test),
             },
-            Findings {
-                name: "test pictures in training",
-                meaning: "Training pictures with the very pixels of a test picture: they make \
-                          the results look better than they are.",
-                found: leaks(train, test),
-            },
-            Findings {
-                name: "darkest",
-                meaning: "The signs with the lowest mean brightness.",
-                found: dark,
-            },
-            Findings {
-                name: "least sharp",
-                meaning: "The signs with the fewest edges.",
-                found: blurred,
-            },
+            kind(
+                "training pictures far from their class",
+                "Farthest from the mean embedding of their class, in units of how far the class's \
+                 pictures are from it (root of the mean square); one picture of a track.",
+                far(space, train, classes),
+            ),
+            kind("darkest", "The signs with the lowest mean brightness.", dark),
+            kind("least sharp", "The signs with the fewest edges.", blurred),
         ];
         Self { kinds, training, checked: kept_out.map_or(0, |answers| answers.paths.len()) }
     }
@@ -138,29 +151,39 @@ impl Quality {
         writer.flush().map_err(|e| Error::io(format!("report/labels-to-check.csv: {e}")))
     }
 
-    /// The pictures of the first `count` findings of each kind, as `data:` addresses.
-    pub fn pictures(&self, images: &ImageSet, count: usize) -> Result<Vec<Vec<String>>> {
-        let shown = |kind: &Findings| kind.found.iter().take(count).cloned().collect::<Vec<_>>();
-        let kinds: Vec<Vec<Finding>> = self.kinds.iter().map(shown).collect();
+    /// The pictures of the first `count` findings of each kind, as `data:` addresses; after each
+    /// that of its twin, if it has one.
+    pub fn pictures(&self, images: &ImageSet, count: usize) -> Result<Vec<Vec<Vec<String>>>> {
+        let shown = |kind: &Findings| {
+            kind.found.iter().take(count).map(Finding::places).collect::<Vec<_>>()
+        };
+        let kinds: Vec<Vec<Vec<(Split, usize)>>> = self.kinds.iter().map(shown).collect();
         let of = |split: Split| {
-            let all = kinds.iter().flatten().filter(|found| found.split == split);
-            let mut rows: Vec<usize> = all.map(|found| found.row).collect();
+            let all = kinds.iter().flatten().flatten().filter(|place| place.0 == split);
+            let mut rows: Vec<usize> = all.map(|place| place.1).collect();
             rows.sort_unstable();
             rows.dedup();
             load(images, split, &rows)
         };
         let (train, test) = (of(Split::Train)?, of(Split::Test)?);
-        let picture = |found: &Finding| {
-            let there = if found.split == Split::Train { &train } else { &test };
-            there.get(&found.row).cloned().unwrap_or_default()
+        let picture = |(split, row): (Split, usize)| {
+            let there = if split == Split::Train { &train } else { &test };
+            there.get(&row).cloned().unwrap_or_default()
         };
-        Ok(kinds.iter().map(|kind| kind.iter().map(picture).collect()).collect())
+        let of_finding = |places: Vec<(Split, usize)>| places.into_iter().map(picture).collect();
+        Ok(kinds.into_iter().map(|kind| kind.into_iter().map(of_finding).collect()).collect())
     }
 }
 
 impl Finding {
     fn of(split: Split, (row, look): (usize, &Look), suggested: Label, about: String) -> Self {
-        Self { split, row, path: look.path.clone(), label: look.label, suggested, about }
+        let (path, label) = (look.path.clone(), look.label);
+        Self { split, row, path, label, suggested, about, twin: None }
+    }
+
+    /// Where it and its twin are.
+    fn places(&self) -> Vec<(Split, usize)> {
+        std::iter::once((self.split, self.row)).chain(self.twin).collect()
     }
 }
 
@@ -195,14 +218,58 @@ fn doubted_training(train: &[Look], kept_out: Option<&Answers>) -> Vec<Finding> 
 
 /// Training pictures that are test pictures too, pixel by pixel.
 fn leaks(train: &[Look], test: &[Look]) -> Vec<Finding> {
-    let tested: HashMap<[u8; 32], &Look> = test.iter().map(|look| (look.pixels.0, look)).collect();
+    let tested: HashMap<[u8; 32], usize> =
+        test.iter().enumerate().map(|(row, look)| (look.pixels.0, row)).collect();
     let rows = train.iter().enumerate();
     rows.filter_map(|(row, look)| {
-        let twin = tested.get(&look.pixels.0)?;
-        let about = format!("the same picture as {}, of class {}", twin.path, twin.label);
-        Some(Finding::of(Split::Train, (row, look), Label::Exclude, about))
+        let &same = tested.get(&look.pixels.0)?;
+        let about =
+            format!("the same picture as {}, of class {}", test[same].path, test[same].label);
+        let finding = Finding::of(Split::Train, (row, look), Label::Exclude, about);
+        Some(Finding { twin: Some((Split::Test, same)), ..finding })
     })
     .collect()
+}
+
+/// What the distances of near pictures are to be compared with.
+fn closeness(near: &Near) -> String {
+    let what = "Training pictures closest to a test picture that isn't the same, by the angle \
+                between their embeddings (0 is the same direction, 1 a right angle)";
+    match near.usual {
+        Some(usual) => format!(
+            "{what}. Two neighbouring frames of one track are {usual:.3} apart (median): what is \
+             much closer shows the same sign at the same moment."
+        ),
+        None => format!("{what}: what is very close shows the same sign at the same moment."),
+    }
+}
+
+/// Training pictures that are all but test pictures.
+fn close(near: &Near, train: &[Look], test: &[Look]) -> Vec<Finding> {
+    let finding = |pair: &crate::near::Pair| {
+        let (look, other) = (&train[pair.train], &test[pair.test]);
+        let about = format!("{:.4} from {}, of class {}", pair.distance, other.path, other.label);
+        let finding = Finding::of(Split::Train, (pair.train, look), Label::Keep, about);
+        Finding { twin: Some((Split::Test, pair.test)), ..finding }
+    };
+    near.pairs.iter().map(finding).collect()
+}
+
+/// The training pictures that are farthest from their class, one a track.
+fn far(space: &Space, train: &[Look], classes: usize) -> Vec<Finding> {
+    let remoteness = space.remoteness(classes);
+    let mut rows: Vec<usize> = (0..remoteness.len()).collect();
+    rows.sort_by(|&a, &b| remoteness[b].total_cmp(&remoteness[a]).then(a.cmp(&b)));
+    let mut seen = BTreeSet::new();
+    let new = |&row: &usize| {
+        let track = space.rows[row].track.as_deref();
+        track.is_none_or(|track| seen.insert((space.labels[row], track)))
+    };
+    let finding = |row: usize| {
+        let about = format!("{:.2} times as far as is usual", remoteness[row]);
+        Finding::of(Split::Train, (row, &train[row]), Label::Keep, about)
+    };
+    rows.into_iter().filter(new).take(WORST).map(finding).collect()
 }
 
 /// The pictures with the lowest `value`.
@@ -250,7 +317,7 @@ mod tests {
     #[test]
     fn the_table_says_what_could_be_done() {
         let found = leaks(&[look("=a,b", "y", 1.0)], &[look("t", "y", 1.0)]);
-        let kinds = vec![Findings { name: "leak", meaning: "", found }];
+        let kinds = vec![Findings { name: "leak", meaning: String::new(), found }];
         let mut out = Vec::new();
         Quality { kinds, training: vec![], checked: 0 }.write_csv(&mut out).unwrap();
         assert_eq!(

@@ -42,8 +42,8 @@ pub struct Report<'a> {
     pub mistakes: &'a [Mistake],
     /// What is odd about the data.
     pub quality: &'a Quality,
-    /// Pictures of the first findings of each kind, as `data:` addresses.
-    pub odd: &'a [Vec<String>],
+    /// Pictures of the first findings of each kind and of their twins, as `data:` addresses.
+    pub odd: &'a [Vec<Vec<String>>],
     /// What the run was made from, in the order of the stages.
     pub manifests: &'a [Manifest],
 }
@@ -183,14 +183,14 @@ impl Report<'_> {
         counts.into_iter().map(entry).collect()
     }
 
-    fn odd(&self, (kind, pictures): (&Findings, &Vec<String>)) -> serde_json::Value {
+    fn odd(&self, (kind, pictures): (&Findings, &Vec<Vec<String>>)) -> serde_json::Value {
         let classes = &self.metrics.classes;
         let name = |class: usize| {
             if class < classes.len() { label(self.metrics, class) } else { class.to_string() }
         };
-        let shown = kind.found.iter().zip(pictures).map(|(found, picture)| {
+        let shown = kind.found.iter().zip(pictures).map(|(found, pictures)| {
             json!({
-                "picture": picture, "path": found.path, "split": found.split.as_str(),
+                "pictures": pictures, "path": found.path, "split": found.split.as_str(),
                 "label": name(found.label), "about": found.about,
                 "seems": match found.suggested {
                     Label::Class(class) => Some(name(class)),

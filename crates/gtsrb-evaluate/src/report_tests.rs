@@ -84,9 +84,10 @@ fn render(names: &[String], mistakes: &[Mistake], name: &str) -> String {
         label: 0,
         suggested: Label::Class(1),
         about: mistake.path.clone(),
+        twin: None,
     });
-    let kind = Findings { name: "odd", meaning: "They are odd.", found: found.collect() };
-    let odd = [mistakes.iter().map(|mistake| mistake.picture.clone()).collect()];
+    let kind = Findings { name: "odd", meaning: "They are odd.".into(), found: found.collect() };
+    let odd = [mistakes.iter().map(|mistake| vec![mistake.picture.clone()]).collect()];
     let quality = Quality { kinds: vec![kind], training: vec![7], checked: 3 };
     let report = Report {
         name,

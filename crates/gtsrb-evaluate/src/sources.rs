@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use artifact::embeddings::{Embedded, Row};
+use artifact::embeddings::{Cache, Embedded, Row};
 use artifact::head::Head;
 use artifact::images::{ImageSet, Split};
 use artifact::{Answers, Manifest, Work};
+use ndarray::Array2;
+use ndarray::parallel::prelude::*;
 use serde_json::json;
 use stage::{Error, Result};
 
@@ -14,6 +16,9 @@ use crate::training::{self, Training};
 
 /// The stage that trains, for messages.
 const TRAIN: &str = "gtsrb-train";
+
+/// Training images that are read at a time: at 4,320 dimensions 9 MB.
+const BLOCK: usize = 512;
 
 /// The artifacts of a run that evaluation reads.
 pub struct Sources {
@@ -126,17 +131,27 @@ impl Sources {
 
     /// The rows of the test images and their true classes, checked.
     pub fn test_rows(&self) -> Result<(Vec<Row>, Vec<usize>)> {
-        let rows = self.embedded.rows(Split::Test)?;
-        let labels = rows.iter().map(|row| self.label(row)).collect::<Result<_>>()?;
+        self.rows(Split::Test)
+    }
+
+    /// The rows of the training images and their classes, checked.
+    pub fn train_rows(&self) -> Result<(Vec<Row>, Vec<usize>)> {
+        self.rows(Split::Train)
+    }
+
+    fn rows(&self, split: Split) -> Result<(Vec<Row>, Vec<usize>)> {
+        let rows = self.embedded.rows(split)?;
+        let labels = rows.iter().map(|row| self.label(split, row)).collect::<Result<_>>()?;
         Ok((rows, labels))
     }
 
-    fn label(&self, row: &Row) -> Result<usize> {
+    fn label(&self, split: Split, row: &Row) -> Result<usize> {
         let classes = self.images.classes().len();
         let label = usize::try_from(row.label).ok().filter(|label| *label < classes);
         label.ok_or_else(|| {
             Error::data(format!(
-                "test image {} has class {}, there are classes 0 to {}: run gtsrb-ingest again",
+                "{} image {} has class {}, there are classes 0 to {}: run gtsrb-ingest again",
+                split.as_str(),
                 row.path,
                 row.label,
                 classes.saturating_sub(1)
@@ -149,7 +164,7 @@ impl Sources {
     /// # Errors
     /// [`Data`](stage::Fault::Data) naming a picture whose embedding isn't all finite: no
     /// number would be left of the metrics.
-    pub fn embeddings(&self, rows: &[Row]) -> Result<ndarray::Array2<f32>> {
+    pub fn embeddings(&self, rows: &[Row]) -> Result<Array2<f32>> {
         let x = self.embedded.matrix(&stage::cache_dir().join("embeddings"), rows)?;
         let broken = x.rows().into_iter().zip(rows).find(|(x, _)| x.iter().any(|v| !v.is_finite()));
         match broken {
@@ -160,6 +175,27 @@ impl Sources {
                 row.path
             ))),
         }
+    }
+
+    /// What `each` makes of the embeddings of `rows`, block by block `[rows of the block, dims]`,
+    /// so that they are never in memory all together. With each result which of `rows` it is of.
+    pub fn in_blocks<T: Send>(
+        &self,
+        rows: &[Row],
+        each: impl Fn(Array2<f32>) -> T + Sync,
+    ) -> Result<Vec<(Vec<usize>, T)>> {
+        let cache = Cache::open(&stage::cache_dir().join("embeddings"), self.embedded.view()?)?;
+        let keys: Vec<_> = rows.iter().map(|row| row.key).collect();
+        let dims = self.embedded.dims()?;
+        let blocks = cache.blocks(&keys, dims, BLOCK)?;
+        let read = |block: usize| {
+            stage::check_interrupt()?;
+            let places = blocks.keys(block).to_vec();
+            let mut x = Array2::zeros((places.len(), dims));
+            blocks.read(block, x.view_mut())?;
+            Ok((places, each(x)))
+        };
+        (0..blocks.len()).into_par_iter().map(read).collect()
     }
 
     /// What fits say of training pictures that they hadn't seen, if training kept it.

@@ -1,0 +1,114 @@
+//! All embeddings in few dimensions: what the map shows, and what finds near and far pictures in
+//! seconds.
+
+use artifact::embeddings::Row;
+use ndarray::{Array2, Axis};
+use softmax::Standardization;
+use stage::Result;
+
+use crate::principal::{principal, project};
+use crate::sources::Sources;
+
+/// Dimensions that are kept.
+const DIRECTIONS: usize = 64;
+
+/// Test and training images along the principal directions of the test images' embeddings, each
+/// feature scaled to mean 0 and deviation 1 over the test images.
+pub struct Space {
+    standardization: Standardization,
+    /// Every feature of the test images, standardised, `[images, features]`.
+    pub features: Array2<f32>,
+    /// The test images, `[images, directions]`.
+    pub test: Array2<f32>,
+    /// The training images, `[images, directions]`.
+    pub train: Array2<f32>,
+    /// What the index says of the training images.
+    pub rows: Vec<Row>,
+    /// Their classes.
+    pub labels: Vec<usize>,
+}
+
+impl Space {
+    /// Places the test images, whose embeddings are `x` `[images, features]`, and those that were
+    /// trained on, which are read block by block.
+    pub fn of(sources: &Sources, mut x: Array2<f32>) -> Result<Self> {
+        let standardization = Standardization::fit(x.view());
+        standardization.apply(x.view_mut());
+        let directions = principal(x.view(), DIRECTIONS);
+        let test = project(x.view(), directions.view());
+        let (rows, labels) = sources.train_rows()?;
+        let mut train = Array2::zeros((rows.len(), directions.nrows()));
+        let blocks = sources.in_blocks(&rows, |mut block| {
+            standardization.apply(block.view_mut());
+            project(block.view(), directions.view())
+        })?;
+        for (places, block) in blocks {
+            for (place, row) in places.into_iter().zip(block.rows()) {
+                train.row_mut(place).assign(&row);
+            }
+        }
+        Ok(Self { standardization, features: x, test, train, rows, labels })
+    }
+
+    /// Every feature of the training images `rows`, standardised, `[rows, features]`.
+    pub fn train_features(&self, sources: &Sources, rows: &[usize]) -> Result<Array2<f32>> {
+        let rows: Vec<Row> = rows.iter().map(|&row| self.rows[row].clone()).collect();
+        let mut x = sources.embeddings(&rows)?;
+        self.standardization.apply(x.view_mut());
+        Ok(x)
+    }
+
+    /// How far each training image is from the mean of its class, in units of how far those of
+    /// the class are (root of the mean square); 0 where all of a class are in one place.
+    #[must_use]
+    pub fn remoteness(&self, classes: usize) -> Vec<f64> {
+        let mut means = Array2::<f64>::zeros((classes, self.train.ncols()));
+        let mut counts = vec![0.0; classes];
+        for (place, &label) in self.train.rows().into_iter().zip(&self.labels) {
+            means.row_mut(label).zip_mut_with(&place, |mean, &value| *mean += f64::from(value));
+            counts[label] += 1.0;
+        }
+        for (mut mean, &count) in means.axis_iter_mut(Axis(0)).zip(&counts) {
+            mean /= f64::max(count, 1.0);
+        }
+        let square = |(place, &label): (ndarray::ArrayView1<'_, f32>, &usize)| {
+            let parts = place.iter().zip(means.row(label));
+            parts.map(|(&value, mean)| (f64::from(value) - mean).powi(2)).sum::<f64>()
+        };
+        let squares: Vec<f64> =
+            self.train.rows().into_iter().zip(&self.labels).map(square).collect();
+        let mut spread = vec![0.0; classes];
+        for (square, &label) in squares.iter().zip(&self.labels) {
+            spread[label] += square / counts[label];
+        }
+        let share = |(square, &label): (f64, &usize)| {
+            if spread[label] > 0.0 { (square / spread[label]).sqrt() } else { 0.0 }
+        };
+        squares.into_iter().zip(&self.labels).map(share).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn remoteness_is_measured_by_the_class_s_own_spread() {
+        let space = Space {
+            standardization: Standardization::fit(Array2::zeros((1, 1)).view()),
+            features: Array2::zeros((0, 1)),
+            test: Array2::zeros((0, 2)),
+            train: array![[3.0, 0.0], [-3.0, 0.0], [0.0, 3.0], [0.0, -3.0], [100.0, 0.0]],
+            rows: Vec::new(),
+            labels: vec![0, 0, 0, 0, 2],
+        };
+        assert_eq!(space.remoteness(3), [1.0, 1.0, 1.0, 1.0, 0.0]);
+        let far = Space { train: array![[0.0], [0.0], [0.0], [4.0]], labels: vec![0; 4], ..space };
+        // The mean is 1, the mean square distance (1 + 1 + 1 + 9) / 4 = 3.
+        let found = far.remoteness(1);
+        assert!((found[3] - 3.0_f64.sqrt()).abs() < 1e-12);
+        assert!((found[0] - 3.0_f64.sqrt().recip()).abs() < 1e-12);
+    }
+}
