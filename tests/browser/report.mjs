@@ -50,6 +50,42 @@ async function showsMistakes(page) {
   assert.ok(five > 1 && five <= 5, `${five} classes of a picture`);
 }
 
+// The most confused pairs have pictures of both sides.
+async function showsPairs(page) {
+  const first = page.locator(".pairs tbody tr").first();
+  assert.ok(await first.locator("th img").count() === 1, "no reference picture");
+  assert.ok(await first.locator(".strip img").count() > 0, "no confused pictures");
+}
+
+// Pointing at the map shows a sign, and so do the arrow keys; a class can be seen alone.
+async function exploresTheMap(page) {
+  const said = page.locator("#map-said");
+  await page.locator("#map-box").scrollIntoViewIfNeeded();
+  const [x, y] = await page.locator("#map-box").evaluate((box) => {
+    const [left, top] = JSON.parse(box.dataset.map).points[0];
+    const at = new DOMPoint(left, top).matrixTransform(box.querySelector("svg").getScreenCTM());
+    return [at.x, at.y];
+  });
+  await page.mouse.move(x, y);
+  assert.match(await said.textContent(), /^is \d+ .*%\)/, "nothing said of a point");
+  const opaque = await page.locator("#map-tile").evaluate((tile) =>
+    tile.getContext("2d").getImageData(56, 56, 1, 1).data[3]);
+  assert.equal(opaque, 255, "no sign");
+
+  await page.selectOption("#map-shown", "mistakes");
+  await page.focus("#map-box");
+  await page.keyboard.press("ArrowRight");
+  const before = await said.textContent();
+  assert.match(before, /taken for/, "no mistake");
+  const marks = page.locator("#map-box [data-marks]");
+  const bright = marks.locator(":scope:not(.faded)");
+  assert.deepEqual(await bright.evaluateAll((all) => all.map((one) => one.dataset.marks)), ["mistakes"]);
+  for (const key of ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"]) await page.keyboard.press(key);
+  assert.match(await said.textContent(), /taken for/);
+  await page.selectOption("#map-shown", "");
+  assert.equal(await bright.count(), await marks.count(), "all classes again");
+}
+
 await report("the report works", () =>
   visit(pathToFileURL(resolve(file)).href, { allowed: ["file:", "data:"], colorScheme },
     async (page) => {
@@ -57,6 +93,8 @@ await report("the report works", () =>
       await sorts(page);
       await filters(page);
       await showsMistakes(page);
+      await showsPairs(page);
+      await exploresTheMap(page);
       if (screenshot) {
         await page.selectOption("#cell", "");
         await page.screenshot({ path: screenshot });

@@ -7,4 +7,4 @@ mod svg;
 
 pub use axis::{Axis, Curve, Panel};
 pub use png::png;
-pub use svg::{Svg, escape, shorten};
+pub use svg::{Marks, Svg, escape, shorten};

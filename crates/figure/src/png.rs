@@ -61,6 +61,14 @@ mod tests {
     }
 
     #[test]
+    fn marks_without_length_are_dots() {
+        let look = crate::Marks { class: "", colour: Some([10, 20, 30]), name: "" };
+        let found = colours(|svg| svg.marks(&look, "h0", &[(10.0, 10.0), (30.0, 10.0)]));
+        let dark = found.iter().filter(|colour| **colour == [10, 20, 30]).count();
+        assert!((60..=2 * 64).contains(&dark), "{dark}");
+    }
+
+    #[test]
     fn text_is_drawn_without_fonts_of_the_machine() {
         let ink = |text: &str| {
             let found = colours(|svg| svg.text("mid", (20.0, 15.0), text));

@@ -24,7 +24,10 @@ font-size:13px}.figure .line{stroke:var(--line);fill:none}.figure .paper{fill:va
 .figure .stroke.good{stroke:var(--good);fill:none}.figure .stroke.bad{stroke:var(--bad);\
 fill:none}.figure .stroke.third{stroke:var(--third);fill:none}\
 .figure .dash{stroke-dasharray:5 4}.figure .mid{text-anchor:middle}\
-.figure .end{text-anchor:end}.figure .small{font-size:10px}.figure .tiny{font-size:8px}";
+.figure .marks{fill:none;stroke-width:4;stroke-linecap:round}\
+.figure .bad.marks{stroke:var(--bad);stroke-width:1.5}\
+.figure .halo{stroke:var(--paper);stroke-width:3;stroke-linejoin:round;paint-order:stroke;\
+font-weight:600}.figure .end{text-anchor:end}.figure .small{font-size:10px}.figure .tiny{font-size:8px}";
 
 /// The style sheet of a figure. Its colours are variables of the figure's root, so that the file
 /// shows well alone, and inside the report in either scheme.
@@ -75,6 +78,16 @@ pub fn shorten(text: &str, limit: usize) -> String {
     }
     let kept: String = text.chars().take(limit.saturating_sub(1)).collect();
     format!("{}…", kept.trim_end())
+}
+
+/// What marks look like.
+pub struct Marks<'a> {
+    /// Their style.
+    pub class: &'a str,
+    /// Red, green and blue, where the style has none.
+    pub colour: Option<[u8; 3]>,
+    /// What they are, for a page's script.
+    pub name: &'a str,
 }
 
 /// A drawing in progress; coordinates are pixels, y down.
@@ -152,6 +165,22 @@ impl Svg {
         ));
     }
 
+    /// A mark at each place, all as one path: `shape` is what is drawn from there, in the path
+    /// language. A page's script may find it as `data-marks`.
+    pub fn marks(&mut self, look: &Marks, shape: &str, at: &[(f64, f64)]) {
+        let mut d = String::with_capacity(at.len() * (shape.len() + 14));
+        for (x, y) in at {
+            write!(d, "M{x:.1} {y:.1}{shape}").ok();
+        }
+        let Marks { class, colour, name } = look;
+        let (class, name) = (escape(class), escape(name));
+        let stroke = colour.map(|[r, g, b]| format!(" stroke=\"#{r:02x}{g:02x}{b:02x}\""));
+        let stroke = stroke.unwrap_or_default();
+        self.add(format_args!(
+            "<path class=\"marks {class}\" data-marks=\"{name}\"{stroke} d=\"{d}\"/>"
+        ));
+    }
+
     /// Text whose baseline starts at `at` (classes `mid` and `end` anchor it there).
     pub fn text(&mut self, class: &str, at: (f64, f64), text: &str) {
         let (x, y) = at;
@@ -186,6 +215,17 @@ mod tests {
         let out = svg.finish();
         assert!(!out.contains("<script") && !out.contains("<image") && !out.contains('\u{0}'));
         assert!(out.contains("&lt;script&gt;alert(&#39;x&#39;)"));
+    }
+
+    #[test]
+    fn marks_are_one_path() {
+        let mut svg = Svg::new(10.0, 10.0, "");
+        let look = Marks { class: "few", colour: Some([1, 2, 255]), name: "3\"" };
+        svg.marks(&look, "h0", &[(1.0, 2.0), (3.25, 4.0)]);
+        assert!(svg.finish().contains(
+            "<path class=\"marks few\" data-marks=\"3&quot;\" stroke=\"#0102ff\" \
+             d=\"M1.0 2.0h0M3.2 4.0h0\"/>"
+        ));
     }
 
     #[test]

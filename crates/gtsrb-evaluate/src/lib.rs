@@ -2,6 +2,7 @@
 //! metrics, predictions and a report out.
 
 mod args;
+mod balance;
 mod calibration;
 mod compare;
 mod confident;
@@ -10,8 +11,10 @@ mod evaluation;
 mod figures;
 mod gallery;
 mod interval;
+mod map;
 mod metrics;
 mod near;
+mod pairs;
 mod principal;
 mod publish;
 mod published;
@@ -22,6 +25,7 @@ mod selective;
 mod slices;
 mod sources;
 mod space;
+mod sprite;
 mod summary;
 mod survey;
 mod tables;
@@ -35,16 +39,20 @@ use artifact::{Output, Staged};
 use stage::{Outcome, Result};
 
 use crate::args::{Command, Settings};
+use crate::balance::balance;
 use crate::evaluation::Evaluation;
 use crate::gallery::gallery;
+use crate::map::Map;
 use crate::near::Near;
+use crate::pairs::Confused;
 use crate::quality::{Quality, WORST};
 use crate::report::{Figures, Report};
 use crate::results::Results;
 use crate::sources::Sources;
 use crate::space::Space;
+use crate::sprite::Sprite;
 use crate::summary::Headline;
-use crate::survey::survey;
+use crate::survey::{Look, survey};
 
 pub use crate::args::Args;
 pub use crate::summary::Summary;
@@ -81,42 +89,66 @@ fn evaluate(args: &Args) -> Result<Outcome<Summary>> {
         return Ok(Outcome::Current(Summary::Evaluated(Headline::read(&run)?)));
     }
     args.common.in_threads(|| {
-        let kept_out = sources.kept_out()?;
-        let (evaluation, embeddings) = Evaluation::of(&sources, &settings, kept_out.as_ref())?;
-        let train = survey(&sources.images, Split::Train)?;
-        let space = Space::of(&sources, embeddings)?;
-        let same = |test: usize, row: usize| evaluation.looks[test].pixels == train[row].pixels;
-        let near = Near::of(&sources, &space, WORST, same)?;
-        let quality = Quality::of(&evaluation, &train, kept_out.as_ref(), &space, &near);
-        let files = stage_files(&sources, &settings, &evaluation, &quality, &output)?;
-        let mut counters: BTreeMap<_, _> = quality.counters().collect();
-        counters.insert("test_images".to_owned(), evaluation.rows.len() as u64);
+        let seen = Seen::of(&sources, &settings)?;
+        let files = stage_files(&sources, &settings, &seen, &output)?;
+        let mut counters: BTreeMap<_, _> = seen.quality.counters().collect();
+        counters.insert("test_images".to_owned(), seen.evaluation.rows.len() as u64);
         output.commit(work, files, counters, BTreeMap::new())?;
-        Ok(Outcome::Done(Summary::Evaluated(Headline::new(&evaluation.metrics, &run))))
+        Ok(Outcome::Done(Summary::Evaluated(Headline::new(&seen.evaluation.metrics, &run))))
     })
+}
+
+/// All that was found out about a run.
+struct Seen {
+    evaluation: Evaluation,
+    train: Vec<Look>,
+    space: Space,
+    quality: Quality,
+}
+
+impl Seen {
+    fn of(sources: &Sources, settings: &Settings) -> Result<Self> {
+        let kept_out = sources.kept_out()?;
+        let (evaluation, embeddings) = Evaluation::of(sources, settings, kept_out.as_ref())?;
+        let train = survey(&sources.images, Split::Train)?;
+        let space = Space::of(sources, embeddings)?;
+        let same = |test: usize, row: usize| evaluation.looks[test].pixels == train[row].pixels;
+        let near = Near::of(sources, &space, WORST, same)?;
+        let quality = Quality::of(&evaluation, &train, kept_out.as_ref(), &space, &near);
+        Ok(Self { evaluation, train, space, quality })
+    }
 }
 
 /// Draws the report and writes every file, to be committed together.
 fn stage_files(
     sources: &Sources,
     settings: &Settings,
-    evaluation: &Evaluation,
-    quality: &Quality,
+    seen: &Seen,
     output: &Output,
 ) -> Result<Vec<Staged>> {
+    let Seen { evaluation, train, space, quality } = seen;
+    let (images, metrics) = (&sources.images, &evaluation.metrics);
     let training = sources.training()?;
-    let metrics = &evaluation.metrics;
-    let figures = Figures::draw(metrics, &training);
-    let mistakes = gallery(&sources.images, evaluation, settings.gallery)?;
+    let balance = balance(images.classes(), &space.rows, &evaluation.rows);
+    let map = Map::of(evaluation, space);
+    let figures = Figures::draw(metrics, &training, &balance, &map);
+    let pictures = settings.gallery > 0;
+    let sprite = pictures.then(|| Sprite::of(images)).transpose()?;
     let page = Report {
         name: &sources.name(),
         metrics,
         training: &training,
-        mistakes: &mistakes,
+        confused: &Confused::of(images, evaluation, space, train, pictures)?,
+        mistakes: &gallery(images, evaluation, settings.gallery)?,
+        sprite: sprite.map(|sprite| {
+            let points = map.for_script(&figures.at, &sprite, evaluation);
+            (points.to_string(), sprite)
+        }),
+        balance: &balance,
         quality,
-        odd: &quality.pictures(&sources.images, settings.gallery.min(ODD))?,
+        odd: &quality.pictures(images, settings.gallery.min(ODD))?,
         manifests: &sources.provenance()?,
     }
     .render(&figures)?;
-    Results { evaluation, quality, figures: &figures, page: &page }.stage(output)
+    Results { evaluation, quality, map: &map, figures: &figures, page: &page }.stage(output)
 }

@@ -113,15 +113,18 @@ fn distance(a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>) -> f64 {
     if lengths > 0.0 { 1.0 - product(a, b) / lengths } else { 1.0 }
 }
 
+/// A frame's place in its track, and its row.
+type Frame = (Option<i32>, usize);
+
 /// The two frames in the middle of each of at most [`TRACKS`] tracks, evenly chosen.
 fn neighbouring_frames(rows: &[Row]) -> Vec<[usize; 2]> {
-    let mut tracks: BTreeMap<(i64, &str), Vec<(Option<i32>, usize)>> = BTreeMap::new();
+    let mut tracks: BTreeMap<(i64, &str), Vec<Frame>> = BTreeMap::new();
     for (index, row) in rows.iter().enumerate() {
         if let Some(track) = &row.track {
             tracks.entry((row.label, track)).or_default().push((row.frame, index));
         }
     }
-    let middle = |mut frames: Vec<(Option<i32>, usize)>| {
+    let middle = |mut frames: Vec<Frame>| {
         frames.sort_unstable();
         let second = frames.len() / 2;
         Some([frames[second.checked_sub(1)?].1, frames[second].1])
@@ -146,8 +149,10 @@ mod tests {
     #[test]
     fn distances_are_of_directions() {
         let x = array![[1.0_f32, 0.0], [5.0, 0.0], [0.0, 2.0], [-1.0, 0.0], [0.0, 0.0]];
-        let from_first = |other: usize| distance(x.row(0), x.row(other));
-        assert_eq!([1, 2, 3, 4].map(from_first), [0.0, 1.0, 2.0, 1.0]);
+        let wanted = [0.0, 0.0, 1.0, 2.0, 1.0];
+        for (other, wanted) in x.rows().into_iter().zip(wanted) {
+            assert!((distance(x.row(0), other) - wanted).abs() < 1e-12);
+        }
     }
 
     #[test]

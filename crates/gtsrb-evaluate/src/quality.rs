@@ -65,8 +65,6 @@ pub struct Findings {
 pub struct Quality {
     /// One entry a kind, also where nothing was found.
     pub kinds: Vec<Findings>,
-    /// Training images of each class.
-    pub training: Vec<u64>,
     /// Training pictures whose labels could be checked.
     pub checked: usize,
 }
@@ -83,11 +81,6 @@ impl Quality {
         near: &Near,
     ) -> Self {
         let test = &evaluation.looks;
-        let classes = evaluation.metrics.classes.len();
-        let mut training = vec![0; classes];
-        for &label in &space.labels {
-            training[label] += 1;
-        }
         let kind = |name, meaning: &str, found| Findings { name, meaning: meaning.into(), found };
         let dark = worst(train, test, |look| look.brightness, "brightness");
         let blurred = worst(train, test, |look| look.sharpness, "sharpness");
@@ -113,12 +106,12 @@ impl Quality {
                 "training pictures far from their class",
                 "Farthest from the mean embedding of their class, in units of how far the class's \
                  pictures are from it (root of the mean square); one picture of a track.",
-                far(space, train, classes),
+                far(space, train),
             ),
             kind("darkest", "The signs with the lowest mean brightness.", dark),
             kind("least sharp", "The signs with the fewest edges.", blurred),
         ];
-        Self { kinds, training, checked: kept_out.map_or(0, |answers| answers.paths.len()) }
+        Self { kinds, checked: kept_out.map_or(0, |answers| answers.paths.len()) }
     }
 
     /// Counts for the manifest.
@@ -256,8 +249,8 @@ fn close(near: &Near, train: &[Look], test: &[Look]) -> Vec<Finding> {
 }
 
 /// The training pictures that are farthest from their class, one a track.
-fn far(space: &Space, train: &[Look], classes: usize) -> Vec<Finding> {
-    let remoteness = space.remoteness(classes);
+fn far(space: &Space, train: &[Look]) -> Vec<Finding> {
+    let remoteness = &space.remoteness;
     let mut rows: Vec<usize> = (0..remoteness.len()).collect();
     rows.sort_by(|&a, &b| remoteness[b].total_cmp(&remoteness[a]).then(a.cmp(&b)));
     let mut seen = BTreeSet::new();
@@ -319,7 +312,7 @@ mod tests {
         let found = leaks(&[look("=a,b", "y", 1.0)], &[look("t", "y", 1.0)]);
         let kinds = vec![Findings { name: "leak", meaning: String::new(), found }];
         let mut out = Vec::new();
-        Quality { kinds, training: vec![], checked: 0 }.write_csv(&mut out).unwrap();
+        Quality { kinds, checked: 0 }.write_csv(&mut out).unwrap();
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "path,label,now,split,reason,about\n\

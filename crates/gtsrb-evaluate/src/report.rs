@@ -9,13 +9,17 @@ use serde::Serialize;
 use serde_json::json;
 use stage::{Error, Result};
 
+use crate::balance::Balance;
 use crate::figures;
 use crate::gallery::Mistake;
+use crate::map::Map;
 use crate::metrics::{Interval, Metrics};
+use crate::pairs::Confused;
 use crate::published::beside;
 use crate::quality::{Findings, Label, Quality};
 use crate::selective::Answered;
 use crate::slices::{Slice, Slicing};
+use crate::sprite::Sprite;
 use crate::training::{Solver, Training};
 use crate::words::{count, percent, percent_range};
 
@@ -25,10 +29,7 @@ const TEMPLATE: &str = include_str!("report.html.j2");
 const SCRIPT: &str = include_str!("report.js");
 
 /// SHA-256 of [`SCRIPT`], in Base64: the page runs no other.
-const SCRIPT_HASH: &str = "SeGEx2LaL4tqxu4myK9/mYk4QCqQSFIgFbEHOGx5xPE=";
-
-/// Most confused pairs that are listed.
-const PAIRS: usize = 15;
+const SCRIPT_HASH: &str = "F0sDO8wiKEshHOkHsfGCIxCZIuUXpYazgTmsadaIzNo=";
 
 /// What a report is made of.
 pub struct Report<'a> {
@@ -38,8 +39,14 @@ pub struct Report<'a> {
     pub metrics: &'a Metrics,
     /// How training went.
     pub training: &'a Training,
+    /// Classes that are taken for each other.
+    pub confused: &'a [Confused],
     /// Pictures that were given a wrong class.
     pub mistakes: &'a [Mistake],
+    /// What the page's script has to know of the map, and the pictures for it; None without pictures.
+    pub sprite: Option<(String, Sprite)>,
+    /// How many images there are of each class.
+    pub balance: &'a [Balance],
     /// What is odd about the data.
     pub quality: &'a Quality,
     /// Pictures of the first findings of each kind and of their twins, as `data:` addresses.
@@ -50,12 +57,18 @@ pub struct Report<'a> {
 
 /// The pictures of a report: they also stand alone as files.
 pub struct Figures {
+    /// Images and tracks of each class.
+    pub balance: String,
     /// Reliability and coverage.
     pub certainty: String,
     /// Confusion matrix.
     pub confusion: String,
     /// Training curves.
     pub curves: String,
+    /// The test images on a map.
+    pub map: String,
+    /// Where each is in that drawing.
+    pub at: Vec<(f64, f64)>,
     /// Recall of each class.
     pub recall: String,
 }
@@ -63,22 +76,28 @@ pub struct Figures {
 impl Figures {
     /// Draws all of them.
     #[must_use]
-    pub fn draw(metrics: &Metrics, training: &Training) -> Self {
+    pub fn draw(metrics: &Metrics, training: &Training, balance: &[Balance], map: &Map) -> Self {
+        let (map, at) = figures::map(map);
         Self {
+            balance: figures::balance(balance),
             certainty: figures::certainty(metrics),
             confusion: figures::confusion(metrics),
             curves: figures::curves(training),
+            map,
+            at,
             recall: figures::recall(metrics),
         }
     }
 
     /// Each with its name.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, &str); 4] {
+    pub fn named(&self) -> [(&'static str, &str); 6] {
         [
+            ("balance", &self.balance),
             ("certainty", &self.certainty),
             ("confusion", &self.confusion),
             ("curves", &self.curves),
+            ("map", &self.map),
             ("recall", &self.recall),
         ]
     }
@@ -91,15 +110,6 @@ struct Card {
     value: String,
     interval: String,
     meaning: &'static str,
-}
-
-/// Classes that are taken for each other.
-#[derive(Serialize)]
-struct Pair {
-    truth: String,
-    guess: String,
-    images: u64,
-    share: String,
 }
 
 impl Report<'_> {
@@ -129,8 +139,13 @@ impl Report<'_> {
             "cards": cards(metrics),
             "diagnosis": self.training.diagnosis,
             "confusion": figures.confusion,
-            "pairs": pairs(metrics),
+            "pairs": self.confused.iter().map(|pair| pair.value(metrics)).collect::<Vec<_>>(),
             "mistakes": self.mistakes.iter().map(|m| self.mistake(m)).collect::<Vec<_>>(),
+            "map": figures.map,
+            "points": self.sprite.as_ref().map(|sprite| &sprite.0),
+            "sprite": self.sprite.as_ref().map(|sprite| &sprite.1.address),
+            "every": self.sprite.as_ref().map(|sprite| sprite.1.every),
+            "balance": figures.balance,
             "recall": figures.recall,
             "classes": self.classes(),
             "curves": figures.curves,
@@ -209,7 +224,8 @@ impl Report<'_> {
         let row = |c: &crate::metrics::ClassMetrics| {
             json!({
                 "class": c.class, "name": c.name, "support": c.support,
-                "training": self.quality.training.get(c.class).copied().unwrap_or(0), "predicted": c.predicted,
+                "training": self.balance.get(c.class).map_or(0, |b| b.train.images),
+                "predicted": c.predicted,
                 "recall": share(c.recall), "precision": share(c.precision), "f1": share(c.f1),
                 "weak": c.recall.is_some_and(|r| r < 0.9) || c.precision.is_some_and(|p| p < 0.9),
             })
@@ -290,24 +306,6 @@ fn cards(metrics: &Metrics) -> Vec<Card> {
 /// Names a cell of the matrix, in the drawing and beside its pictures.
 fn cell(truth: usize, guess: usize) -> String {
     format!("{truth}-{guess}")
-}
-
-/// The cells off the diagonal with the most images.
-fn pairs(metrics: &Metrics) -> Vec<Pair> {
-    let mut cells: Vec<(u64, usize, usize)> = Vec::new();
-    for (truth, row) in metrics.confusion_true_by_predicted.iter().enumerate() {
-        let wrong = row.iter().enumerate().filter(|(guess, n)| *guess != truth && **n > 0);
-        cells.extend(wrong.map(|(guess, n)| (*n, truth, guess)));
-    }
-    cells.sort_by(|a, b| b.0.cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
-    cells.truncate(PAIRS);
-    let pair = |(images, truth, guess): (u64, usize, usize)| Pair {
-        truth: label(metrics, truth),
-        guess: label(metrics, guess),
-        images,
-        share: percent(images as f64 / metrics.classes[truth].support as f64),
-    };
-    cells.into_iter().map(pair).collect()
 }
 
 fn calibration(metrics: &Metrics) -> serde_json::Value {

@@ -7,6 +7,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
+use crate::balance::balance;
 use crate::interval::Units;
 use crate::metrics::{Details, measure, score_all};
 use crate::quality::Finding;
@@ -88,17 +89,33 @@ fn render(names: &[String], mistakes: &[Mistake], name: &str) -> String {
     });
     let kind = Findings { name: "odd", meaning: "They are odd.".into(), found: found.collect() };
     let odd = [mistakes.iter().map(|mistake| vec![mistake.picture.clone()]).collect()];
-    let quality = Quality { kinds: vec![kind], training: vec![7], checked: 3 };
+    let quality = Quality { kinds: vec![kind], checked: 3 };
+    let balance = balance(names, &[], &[]);
+    let map = map(&metrics);
+    let figures = Figures::draw(&metrics, &training, &balance, &map);
     let report = Report {
         name,
         metrics: &metrics,
         training: &training,
+        confused: &[],
         mistakes,
+        sprite: Some((format!("[\"{name}\"]"), sprite())),
+        balance: &balance,
         quality: &quality,
         odd: &odd,
         manifests: &[manifest],
     };
-    report.render(&Figures::draw(&metrics, &training)).unwrap()
+    report.render(&figures).unwrap()
+}
+
+/// Every test image in one place.
+fn map(metrics: &Metrics) -> Map {
+    let classes = metrics.classes.len();
+    Map { places: vec![[0.0; 2]], shares: [0.0; 2], labels: vec![0], predicted: vec![1], classes }
+}
+
+fn sprite() -> Sprite {
+    Sprite { address: "data:image/jpeg;base64,AAAA".into(), columns: 1, every: 2 }
 }
 
 fn mistake(path: &str) -> Mistake {
@@ -121,8 +138,8 @@ fn hostile_names_and_paths_stay_text() {
     let page = render(&names, &mistakes, "</title><script>");
     // Our page has one script and no picture but the galleries'; all of them are counted.
     assert_eq!(page.matches("<script").count(), 1);
-    assert_eq!(page.matches("<img").count(), 2 * mistakes.len());
-    assert_eq!(page.matches("<svg").count(), 4);
+    assert_eq!(page.matches("<img").count(), 2 * mistakes.len() + 1);
+    assert_eq!(page.matches("<svg").count(), 6);
     assert_eq!(page.matches("</title>").count(), 1 + page.matches("<title>").count() - 1);
     assert!(page.contains("{{7*7}}"));
     // What is left of a tag without its quoted values has no foreign attribute.
@@ -143,7 +160,9 @@ fn a_flawless_classifier_claims_no_more_than_it_shows() {
     // Wilson's interval of top-1 stays; top-5 of two classes is no number.
     let empty = ["Macro recall", "Log-loss", "Calibration error"].map(|name| (name, true));
     assert_eq!(cards, [[("Top-1", false)].as_slice(), &empty].concat());
-    assert!(!Figures::draw(&metrics, &training()).confusion.contains("errors"));
+    assert!(
+        !Figures::draw(&metrics, &training(), &[], &map(&metrics)).confusion.contains("errors")
+    );
 }
 
 #[test]

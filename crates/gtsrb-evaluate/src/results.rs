@@ -5,9 +5,10 @@ use figure::png;
 use stage::{Error, Result};
 
 use crate::evaluation::Evaluation;
+use crate::map::Map;
 use crate::quality::Quality;
 use crate::report::Figures;
-use crate::tables::{write_parquet, write_submission};
+use crate::tables::{write_confusion, write_parquet, write_submission};
 
 /// All that is written.
 pub struct Results<'a> {
@@ -15,6 +16,8 @@ pub struct Results<'a> {
     pub evaluation: &'a Evaluation,
     /// What is odd about the data.
     pub quality: &'a Quality,
+    /// The map of the test images.
+    pub map: &'a Map,
     /// The pictures.
     pub figures: &'a Figures,
     /// The page.
@@ -32,7 +35,9 @@ impl Results<'_> {
             self.predictions(output)?,
             self.submission(output)?,
             output.write("report.html", self.page.as_bytes())?,
+            self.confusion(output)?,
             self.labels_to_check(output)?,
+            self.map(output)?,
         ];
         for (name, drawing) in self.figures.named() {
             files.push(output.write(&format!("report/{name}.svg"), drawing.as_bytes())?);
@@ -61,6 +66,18 @@ impl Results<'_> {
         self.quality.write_csv(&mut file)?;
         let rows: usize = self.quality.kinds.iter().map(|kind| kind.found.len()).sum();
         file.finish(Some(rows as u64))
+    }
+
+    fn confusion(&self, output: &Output) -> Result<Staged> {
+        let mut file = output.create("confusion.csv")?;
+        write_confusion(&mut file, &self.evaluation.metrics)?;
+        file.finish(Some(self.evaluation.metrics.classes.len() as u64))
+    }
+
+    fn map(&self, output: &Output) -> Result<Staged> {
+        let mut file = output.create("report/map.csv")?;
+        self.map.write_csv(&mut file, &self.paths())?;
+        file.finish(Some(self.evaluation.rows.len() as u64))
     }
 
     fn submission(&self, output: &Output) -> Result<Staged> {

@@ -2,7 +2,7 @@
 //! seconds.
 
 use artifact::embeddings::Row;
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use softmax::Standardization;
 use stage::Result;
 
@@ -26,6 +26,9 @@ pub struct Space {
     pub rows: Vec<Row>,
     /// Their classes.
     pub labels: Vec<usize>,
+    /// How far each is from the mean of its class, in units of how far those of the class are (root
+    /// of the mean square).
+    pub remoteness: Vec<f64>,
 }
 
 impl Space {
@@ -47,7 +50,8 @@ impl Space {
                 train.row_mut(place).assign(&row);
             }
         }
-        Ok(Self { standardization, features: x, test, train, rows, labels })
+        let remoteness = remoteness(train.view(), &labels, sources.images.classes().len());
+        Ok(Self { standardization, features: x, test, train, rows, labels, remoteness })
     }
 
     /// Every feature of the training images `rows`, standardised, `[rows, features]`.
@@ -57,35 +61,33 @@ impl Space {
         self.standardization.apply(x.view_mut());
         Ok(x)
     }
+}
 
-    /// How far each training image is from the mean of its class, in units of how far those of
-    /// the class are (root of the mean square); 0 where all of a class are in one place.
-    #[must_use]
-    pub fn remoteness(&self, classes: usize) -> Vec<f64> {
-        let mut means = Array2::<f64>::zeros((classes, self.train.ncols()));
-        let mut counts = vec![0.0; classes];
-        for (place, &label) in self.train.rows().into_iter().zip(&self.labels) {
-            means.row_mut(label).zip_mut_with(&place, |mean, &value| *mean += f64::from(value));
-            counts[label] += 1.0;
-        }
-        for (mut mean, &count) in means.axis_iter_mut(Axis(0)).zip(&counts) {
-            mean /= f64::max(count, 1.0);
-        }
-        let square = |(place, &label): (ndarray::ArrayView1<'_, f32>, &usize)| {
-            let parts = place.iter().zip(means.row(label));
-            parts.map(|(&value, mean)| (f64::from(value) - mean).powi(2)).sum::<f64>()
-        };
-        let squares: Vec<f64> =
-            self.train.rows().into_iter().zip(&self.labels).map(square).collect();
-        let mut spread = vec![0.0; classes];
-        for (square, &label) in squares.iter().zip(&self.labels) {
-            spread[label] += square / counts[label];
-        }
-        let share = |(square, &label): (f64, &usize)| {
-            if spread[label] > 0.0 { (square / spread[label]).sqrt() } else { 0.0 }
-        };
-        squares.into_iter().zip(&self.labels).map(share).collect()
+/// How far the rows of `x` `[rows, directions]` are from the mean of their class, in units of how
+/// far those of the class are (root of the mean square); 0 where all of a class are in one place.
+fn remoteness(x: ArrayView2<'_, f32>, labels: &[usize], classes: usize) -> Vec<f64> {
+    let mut means = Array2::<f64>::zeros((classes, x.ncols()));
+    let mut counts = vec![0.0; classes];
+    for (row, &label) in x.rows().into_iter().zip(labels) {
+        means.row_mut(label).zip_mut_with(&row, |mean, &value| *mean += f64::from(value));
+        counts[label] += 1.0;
     }
+    for (mut mean, &count) in means.axis_iter_mut(Axis(0)).zip(&counts) {
+        mean /= f64::max(count, 1.0);
+    }
+    let square = |(row, &label): (ArrayView1<'_, f32>, &usize)| {
+        let parts = row.iter().zip(means.row(label));
+        parts.map(|(&value, mean)| (f64::from(value) - mean).powi(2)).sum::<f64>()
+    };
+    let squares: Vec<f64> = x.rows().into_iter().zip(labels).map(square).collect();
+    let mut spread = vec![0.0; classes];
+    for (square, &label) in squares.iter().zip(labels) {
+        spread[label] += square / counts[label];
+    }
+    let share = |(square, &label): (f64, &usize)| {
+        if spread[label] > 0.0 { (square / spread[label]).sqrt() } else { 0.0 }
+    };
+    squares.into_iter().zip(labels).map(share).collect()
 }
 
 #[cfg(test)]
@@ -96,18 +98,11 @@ mod tests {
 
     #[test]
     fn remoteness_is_measured_by_the_class_s_own_spread() {
-        let space = Space {
-            standardization: Standardization::fit(Array2::zeros((1, 1)).view()),
-            features: Array2::zeros((0, 1)),
-            test: Array2::zeros((0, 2)),
-            train: array![[3.0, 0.0], [-3.0, 0.0], [0.0, 3.0], [0.0, -3.0], [100.0, 0.0]],
-            rows: Vec::new(),
-            labels: vec![0, 0, 0, 0, 2],
-        };
-        assert_eq!(space.remoteness(3), [1.0, 1.0, 1.0, 1.0, 0.0]);
-        let far = Space { train: array![[0.0], [0.0], [0.0], [4.0]], labels: vec![0; 4], ..space };
+        let x = array![[3.0, 0.0], [-3.0, 0.0], [0.0, 3.0], [0.0, -3.0], [100.0, 0.0]];
+        let found = remoteness(x.view(), &[0, 0, 0, 0, 2], 3);
+        assert_eq!(found, [1.0, 1.0, 1.0, 1.0, 0.0]);
         // The mean is 1, the mean square distance (1 + 1 + 1 + 9) / 4 = 3.
-        let found = far.remoteness(1);
+        let found = remoteness(array![[0.0], [0.0], [0.0], [4.0]].view(), &[0; 4], 1);
         assert!((found[3] - 3.0_f64.sqrt()).abs() < 1e-12);
         assert!((found[0] - 3.0_f64.sqrt().recip()).abs() < 1e-12);
     }

@@ -1,7 +1,7 @@
 //! What the pictures themselves are like: size, brightness and sharpness of every sign.
 
 use artifact::Hash;
-use artifact::images::{Image, ImageSet, Split};
+use artifact::images::{Image, ImageSet, Roi, Split};
 use picture::Picture;
 use rayon::prelude::*;
 use stage::{Error, Result};
@@ -56,15 +56,19 @@ struct Luma {
     values: Vec<f64>,
 }
 
+/// The sign's box as `[left, top, right, bottom]`, the last two exclusive: clipped to a picture of
+/// `width` x `height`, all of it where nothing is left.
+pub fn sign(roi: Roi, width: u32, height: u32) -> [i32; 4] {
+    let (right, bottom) = (width as i32, height as i32);
+    let inside = |low: i32, high: i32, end: i32| (low.clamp(0, end), (high + 1).clamp(0, end));
+    let ((x1, x2), (y1, y2)) = (inside(roi.x1, roi.x2, right), inside(roi.y1, roi.y2, bottom));
+    let empty = x1 >= x2 || y1 >= y2;
+    if empty { [0, 0, right, bottom] } else { [x1, y1, x2, y2] }
+}
+
 impl Luma {
-    /// The box is clipped to the picture; an empty one means all of it.
     fn of(picture: &Picture, image: &Image) -> Self {
-        let (right, bottom) = (picture.width() as i32, picture.height() as i32);
-        let roi = image.roi;
-        let inside = |low: i32, high: i32, end: i32| (low.clamp(0, end), (high + 1).clamp(0, end));
-        let ((x1, x2), (y1, y2)) = (inside(roi.x1, roi.x2, right), inside(roi.y1, roi.y2, bottom));
-        let empty = x1 >= x2 || y1 >= y2;
-        let [x1, y1, x2, y2] = if empty { [0, 0, right, bottom] } else { [x1, y1, x2, y2] };
+        let [x1, y1, x2, y2] = sign(image.roi, picture.width(), picture.height());
         let values = (y1..y2).flat_map(|y| (x1..x2).map(move |x| luma(picture, x, y)));
         Self { width: (x2 - x1) as usize, height: (y2 - y1) as usize, values: values.collect() }
     }
@@ -103,7 +107,6 @@ fn luma(picture: &Picture, x: i32, y: i32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use artifact::images::Roi;
 
     fn image(width: u32, height: u32, roi: [i32; 4], pixel: impl Fn(u32, u32) -> u8) -> Image {
         let place = |i: u32| (i % width, i / width);

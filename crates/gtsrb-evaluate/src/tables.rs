@@ -1,4 +1,5 @@
-//! The predictions as tables: a Parquet file for tools, a CSV file to hand in.
+//! The predictions as tables: a Parquet file for tools, a CSV file to hand in, and how often each
+//! class is taken for each.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -7,7 +8,7 @@ use artifact::{Predictions, harmless};
 use ndarray::Array2;
 use stage::{Error, Result};
 
-use crate::metrics::Scored;
+use crate::metrics::{Metrics, Scored};
 
 /// Writes `predictions.parquet`.
 pub fn write_parquet<W: Write + Send>(
@@ -43,6 +44,21 @@ pub fn write_submission(sink: impl Write, paths: &[&str], scored: &[Scored]) -> 
         writer.write_record([harmless(name), s.predicted.to_string()]).map_err(failed)?;
     }
     writer.flush().map_err(|e| Error::io(format!("submission.csv: {e}")))
+}
+
+/// Writes the confusion matrix: a row for each true class, a column for each predicted one, with
+/// the classes' names in the first column and in the first row.
+pub fn write_confusion(sink: impl Write, metrics: &Metrics) -> Result<()> {
+    let failed = |e: csv::Error| Error::io(format!("confusion.csv: {e}"));
+    let mut writer = csv::Writer::from_writer(sink);
+    let names = || metrics.classes.iter().map(|class| harmless(&class.name));
+    let head = std::iter::once("true class".to_owned()).chain(names());
+    writer.write_record(head).map_err(failed)?;
+    for (name, counts) in names().zip(&metrics.confusion_true_by_predicted) {
+        let row = std::iter::once(name).chain(counts.iter().map(u64::to_string));
+        writer.write_record(row).map_err(failed)?;
+    }
+    writer.flush().map_err(|e| Error::io(format!("confusion.csv: {e}")))
 }
 
 /// File names where all differ, else the paths.

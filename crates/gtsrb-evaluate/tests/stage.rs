@@ -9,11 +9,14 @@ use std::process::{Command, Output};
 use artifact::Hash;
 use fixture::{Fixture, Shape, manifest, view};
 
-const FILES: [&str; 14] = [
+const FILES: [&str; 20] = [
     "manifest.json",
+    "confusion.csv",
     "metrics.json",
     "predictions.parquet",
     "report.html",
+    "report/balance.png",
+    "report/balance.svg",
     "report/certainty.png",
     "report/certainty.svg",
     "report/confusion.png",
@@ -21,6 +24,9 @@ const FILES: [&str; 14] = [
     "report/curves.png",
     "report/curves.svg",
     "report/labels-to-check.csv",
+    "report/map.csv",
+    "report/map.png",
+    "report/map.svg",
     "report/recall.png",
     "report/recall.svg",
     "submission.csv",
@@ -78,6 +84,8 @@ fn data_worth_a_look_is_listed() {
     assert!(csv.contains("\nTest/train 13.png,1,6,train,labels in doubt,"), "{csv}");
     assert!(csv.contains("\nTest/train 0.png,exclude,0,train,test pictures in training,"));
     assert_eq!(csv.matches(",darkest,brightness 99.0\n").count(), 20);
+    assert_eq!(csv.matches(",closest pairs across the splits,").count(), 20);
+    assert_eq!(csv.matches(",training pictures far from their class,").count(), 14);
     let counters = manifest(&fixture.run()).counters;
     assert_eq!(counters["test_pictures_in_training"], 1);
     assert_eq!(csv.matches(",labels in doubt,").count() as u64, counters["labels_in_doubt"]);
@@ -88,6 +96,12 @@ fn data_worth_a_look_is_listed() {
     assert_eq!(threshold["test"]["images"], 700);
     let page = String::from_utf8(fixture.read("report.html")).unwrap();
     assert!(page.contains("<h3>1 test pictures in training</h3>"));
+    let matrix = String::from_utf8(fixture.read("confusion.csv")).unwrap();
+    assert!(matrix.starts_with("true class,sign 0,sign 1,sign 2,"), "{matrix}");
+    assert!(matrix.ends_with("\nsign 7,0,0,0,0,0,0,0,0\n"));
+    let map = String::from_utf8(fixture.read("report/map.csv")).unwrap();
+    assert_eq!(map.lines().next(), Some("path,x,y,label,predicted"));
+    assert_eq!(map.lines().count(), 701);
 }
 
 #[test]
@@ -235,6 +249,20 @@ fn hostile_names_stay_text() {
     assert!(page.matches("<img").count() > 10);
     let drawing = String::from_utf8(fixture.read("report/confusion.svg")).unwrap();
     assert!(!drawing.contains("<script") && !drawing.contains("<img"));
+}
+
+#[test]
+fn map_and_near_and_far_pictures_are_scikit_learn_s() {
+    let Some(python) = std::env::var_os("ORACLE_PYTHON") else {
+        println!("skipped: ORACLE_PYTHON is not set (make test sets it)");
+        return;
+    };
+    let fixture = Fixture::new(&Shape::default());
+    done(&fixture.evaluate(&[]));
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/oracles/space_sklearn.py");
+    let mut oracle = Command::new(python);
+    oracle.arg(script).arg(fixture.run()).arg(fixture.cache());
+    assert!(done(&oracle.output().unwrap()).ends_with("numbers agree\n"));
 }
 
 #[test]
