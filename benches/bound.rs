@@ -79,6 +79,7 @@ fn view(onnx: &[u8], size: usize, batch: usize, provider: Provider, kernels: Ker
         provider,
         kernels,
         preprocessing: View::PREPROCESSING,
+        augmentation: None,
     }
 }
 

@@ -108,7 +108,7 @@ fn train(dir: &Path) -> Result<()> {
     let labels = |rows: &[usize]| -> Vec<usize> { rows.iter().map(|&row| label(row)).collect() };
     let (y, out_y) = (labels(&rows), labels(&out));
     let cache = Cache::open(dir, view())?;
-    let stream = Stream::new(&cache, &keys(&rows), &y, DIMS, MEMORY)?;
+    let stream = Stream::new(std::slice::from_ref(&cache), &keys(&rows), &y, DIMS, MEMORY)?;
     let verified = lap("hashed", started);
     let started = Instant::now();
     let by = stream.standardization(|row| format!("row {row}"))?;
@@ -119,7 +119,7 @@ fn train(dir: &Path) -> Result<()> {
         true
     })?;
     let epoch = lap("trained", started) / EPOCHS as f64;
-    let kept_out = Stream::new(&cache, &keys(&out), &out_y, DIMS, MEMORY)?;
+    let kept_out = Stream::new(std::slice::from_ref(&cache), &keys(&out), &out_y, DIMS, MEMORY)?;
     let top1 = score(kept_out.logits(&network, &by)?.view(), &out_y).top1;
     let (bytes, peak) = ((2 * ROWS * DIMS) as u64, peak_bytes());
     let figures = json!({
@@ -140,6 +140,7 @@ fn train(dir: &Path) -> Result<()> {
 fn recipe() -> Recipe {
     Recipe {
         hidden: 0,
+        members: 1,
         dropout: 0.0,
         smoothing: 0.0,
         optimizer: Optimizer::AdamW,

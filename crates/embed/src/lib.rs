@@ -4,6 +4,7 @@
 //! Shared by extraction, by the check of an exported classifier and by prediction. It knows
 //! nothing of files at rest and nothing of signs.
 
+mod augment;
 mod bound;
 mod cuda;
 mod device;
@@ -17,7 +18,9 @@ mod resize;
 mod runtime;
 mod slot;
 mod view;
+mod views;
 
+pub use augment::Augmentation;
 pub use bound::Bound;
 pub use cuda::Kernels;
 pub use device::Device;
@@ -30,3 +33,4 @@ pub use placement::{Placement, placement};
 pub use runtime::Runtime;
 pub use slot::Framer;
 pub use view::{Crop, Provider, Resize, View};
+pub use views::Views;

@@ -79,7 +79,7 @@ impl Pipeline {
         effort: Effort,
         graph: bool,
     ) -> Result<Self> {
-        let framer = Framer::new(view.framing(), view.resize);
+        let framer = Framer::new(view.framing(), view.resize).augmented(view.augmentation);
         let shape = framer.shape(view.batch);
         let onnx = &*with_resize(onnx, &framer)?;
         let (sessions, gpu) = match view.provider {

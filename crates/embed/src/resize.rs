@@ -32,35 +32,41 @@ pub(crate) struct Seen<'a> {
 
 /// Resamples what is seen of a picture to `out`, `[size, size, 3]`.
 pub(crate) fn resize(seen: Seen<'_>, size: usize, out: &mut [u8]) {
+    resize_to(seen, [size; 2], out);
+}
+
+/// Resamples what is seen of a picture to `out`, `[height, width, 3]` for `[width, height]`.
+pub(crate) fn resize_to(seen: Seen<'_>, target: [usize; 2], out: &mut [u8]) {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") {
         #[expect(unsafe_code, reason = "there is no safe way to use what a processor may lack")]
         // SAFETY: this processor has AVX2, and nothing else is asked of the caller.
-        return unsafe { resize_avx2(seen, size, out) };
+        return unsafe { resize_avx2(seen, target, out) };
     }
-    resize_inline(seen, size, out);
+    resize_inline(seen, target, out);
 }
 
 /// The same code, compiled for vectors of 32 bytes.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn resize_avx2(seen: Seen<'_>, size: usize, out: &mut [u8]) {
-    resize_inline(seen, size, out);
+fn resize_avx2(seen: Seen<'_>, target: [usize; 2], out: &mut [u8]) {
+    resize_inline(seen, target, out);
 }
 
 #[inline(always)]
-fn resize_inline(seen: Seen<'_>, size: usize, out: &mut [u8]) {
+fn resize_inline(seen: Seen<'_>, [to_width, to_height]: [usize; 2], out: &mut [u8]) {
     let Seen { pixels, stride, width, height } = seen;
     let rows = pixels.chunks(stride).take(height).map(|row| &row[..width * 3]);
-    // As each pass rounds, their order shows. This is Pillow's, told from what it gives.
-    if height > size && height + size > 2 * width {
-        let mut between = vec![0; size * width * 3];
-        down(rows, &Taps::new(height, size), &mut between);
-        across(between.chunks_exact(width * 3), &Taps::new(width, size), out);
+    // As each pass rounds, their order shows. This is Pillow's for squares, told from what it
+    // gives.
+    if height > to_height && height + to_height > 2 * width {
+        let mut between = vec![0; to_height * width * 3];
+        down(rows, &Taps::new(height, to_height), &mut between);
+        across(between.chunks_exact(width * 3), &Taps::new(width, to_width), out);
     } else {
-        let mut between = vec![0; height * size * 3];
-        across(rows, &Taps::new(width, size), &mut between);
-        down(between.chunks_exact(size * 3), &Taps::new(height, size), out);
+        let mut between = vec![0; height * to_width * 3];
+        across(rows, &Taps::new(width, to_width), &mut between);
+        down(between.chunks_exact(to_width * 3), &Taps::new(height, to_height), out);
     }
 }
 
@@ -211,7 +217,7 @@ mod tests {
                 resize(seen, size, &mut out);
                 assert!(out == expected, "{width} x {height} to {size}");
                 out.fill(0);
-                resize_inline(seen, size, &mut out);
+                resize_inline(seen, [size; 2], &mut out);
                 assert!(out == expected, "{width} x {height} to {size}");
             }
         }

@@ -1,10 +1,11 @@
 //! Pictures for a device that resizes them itself: each in a slot of one size.
 
+use artifact::embeddings::key;
 use artifact::images::{Image, Roi};
 use picture::Picture;
 use stage::{Error, Result};
 
-use crate::{Framing, Resize};
+use crate::{Augmentation, Framing, Resize};
 
 /// The side of a slot, or the backbone's size where that is larger. Nearly all traffic signs
 /// fit; a larger slot costs memory traffic for each picture.
@@ -19,6 +20,7 @@ pub struct Framer {
     framing: Framing,
     /// Of a slot.
     side: Option<usize>,
+    augmentation: Option<Augmentation>,
 }
 
 impl Framer {
@@ -29,7 +31,13 @@ impl Framer {
             Resize::Cpu => None,
             Resize::Device => Some(framing.size.max(SIDE)),
         };
-        Self { framing, side }
+        Self { framing, side, augmentation: None }
+    }
+
+    /// The same framer for an augmented view, if it is one.
+    #[must_use]
+    pub fn augmented(self, augmentation: Option<Augmentation>) -> Self {
+        Self { augmentation, ..self }
     }
 
     /// The backbone's input for a batch of `count` pictures.
@@ -54,11 +62,37 @@ impl Framer {
     pub fn frame(&self, image: &Image, out: &mut [u8]) -> Result<()> {
         Picture::decode(&image.bytes)
             .map_err(|e| Error::data(e.to_string()))
-            .and_then(|picture| self.frame_picture(&picture, Some(&image.roi), out))
+            .and_then(|picture| match self.augmentation {
+                None => self.frame_picture(&picture, Some(&image.roi), out),
+                Some(augmentation) => self.augment(&picture, image, augmentation, out),
+            })
             .map_err(|e| e.context(&image.path))
     }
 
-    /// Puts a decoded picture, or its `roi`, into `out`.
+    /// Puts the change of `picture`, which `image` is decoded, into `out`.
+    fn augment(
+        &self,
+        picture: &Picture,
+        image: &Image,
+        augmentation: Augmentation,
+        out: &mut [u8],
+    ) -> Result<()> {
+        let size = self.framing.size;
+        let corners = self.framing.corners(picture, Some(&image.roi))?;
+        let change = augmentation.of(&key(image));
+        match self.side {
+            None => change.frame(picture, corners, size, out),
+            Some(side) => {
+                let mut small = vec![0; size * size * 3];
+                change.frame(picture, corners, size, &mut small);
+                fill(out, side, size, size, small.chunks_exact(size * 3));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a decoded picture, or its `roi`, into `out`, as it is: what isn't stored has no key
+    /// to be changed by.
     ///
     /// # Errors
     /// [`Data`](stage::Fault::Data) when the ROI is outside the picture.

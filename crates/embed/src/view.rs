@@ -7,7 +7,7 @@ use artifact::embeddings::Storage;
 use serde::{Deserialize, Serialize};
 use stage::{Error, Result};
 
-use crate::{Framing, Kernels};
+use crate::{Augmentation, Framing, Kernels};
 
 /// Which part of a picture the backbone sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +95,9 @@ pub struct View {
     pub kernels: Kernels,
     /// Version of decoding, cropping and resizing in this crate.
     pub preprocessing: u32,
+    /// How pictures are changed; absent where they aren't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub augmentation: Option<Augmentation>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -129,7 +132,13 @@ impl View {
             .map_err(|e| Error::data(format!("not a view of this version: {e}")))
     }
 
-    /// How pictures become this view's pixels, whatever resizes them.
+    /// The augmented view of this number, from 1.
+    #[must_use]
+    pub fn augmented(&self, number: u32) -> Self {
+        Self { augmentation: Some(Augmentation::new(number)), ..self.clone() }
+    }
+
+    /// Which part of a picture is seen in how many pixels, whatever resizes it.
     #[must_use]
     pub fn framing(&self) -> Framing {
         Framing { crop: self.crop, margin: self.margin, size: self.size }
@@ -154,6 +163,7 @@ mod tests {
             provider: Provider::Cpu,
             kernels: Kernels::default(),
             preprocessing: View::PREPROCESSING,
+            augmentation: None,
         }
     }
 
@@ -174,9 +184,11 @@ mod tests {
             View { kernels: Kernels { tf32: true, nhwc: false }, ..view() },
             View { kernels: Kernels { tf32: false, nhwc: true }, ..view() },
             View { preprocessing: 2, ..view() },
+            view().augmented(1),
+            view().augmented(2),
         ];
-        // Three are of `resize` and `kernels`, which the base leaves out.
-        assert_eq!(others.len(), base.parameters().as_object().unwrap().len() + 3);
+        // Five are of `resize`, `kernels` and `augmentation`, which the base leaves out.
+        assert_eq!(others.len(), base.parameters().as_object().unwrap().len() + 5);
         for other in others {
             assert_ne!(other.hash(), base.hash(), "{other:?}");
         }

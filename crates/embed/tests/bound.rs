@@ -40,6 +40,7 @@ fn view() -> View {
         kernels: Kernels::default(),
         resize: Resize::Cpu,
         preprocessing: View::PREPROCESSING,
+        augmentation: None,
     }
 }
 

@@ -50,6 +50,7 @@ fn view(size: usize, resize: Resize) -> View {
         provider: Provider::Cpu,
         kernels: Kernels::default(),
         preprocessing: View::PREPROCESSING,
+        augmentation: None,
     }
 }
 

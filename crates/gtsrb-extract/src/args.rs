@@ -11,6 +11,7 @@ use stage::{Common, Error, Result};
 const EXAMPLE: &str = "Examples:
   gtsrb-extract --config pipelines/gtsrb.toml
   gtsrb-extract --config pipelines/gtsrb.toml --margin 0.1 --device cpu
+  gtsrb-extract --config pipelines/gtsrb.toml --augment 3
   gtsrb-extract verify --config pipelines/gtsrb.toml --rows 100
 Several machines, or processes, on one run:
   gtsrb-extract --config pipelines/gtsrb.toml --shard 1/2
@@ -53,7 +54,7 @@ impl AsRef<Common> for Args {
 pub enum Command {
     /// Compute embeddings of some images anew and compare them with the cache
     Verify {
-        /// How many images, drawn at random
+        /// How many images, drawn at random for each view
         #[arg(long, value_name = "K", default_value_t = 64)]
         rows: usize,
         /// Seed of the draw
@@ -122,6 +123,10 @@ pub struct Flags {
     #[arg(long, value_name = "SHARE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     margin: Option<f64>,
+    /// Changed copies of each training picture to compute embeddings of, besides the plain one
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    augment: Option<u32>,
     /// Precision of stored embeddings
     #[arg(long, value_name = "f16|f32", value_parser = named::<Storage>)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -152,6 +157,9 @@ pub struct Flags {
     cuda_graph: Option<bool>,
 }
 
+/// Far more than help, and than anybody waits for.
+const MOST_VIEWS: u32 = 64;
+
 /// A value by the name that it has in the pipeline's file.
 fn named<T: DeserializeOwned>(text: &str) -> std::result::Result<T, String> {
     serde_json::from_value(text.into()).map_err(|e| e.to_string())
@@ -165,6 +173,8 @@ pub struct Settings {
     pub crop: Crop,
     /// Share of the ROI's side added on each side of it, 0 to 1.
     pub margin: f64,
+    /// Augmented views of the training pictures, at most 64.
+    pub augment: u32,
     /// Precision at rest.
     pub storage: Storage,
     /// Where to compute.
@@ -188,6 +198,7 @@ impl Default for Settings {
         Self {
             crop: Crop::Roi,
             margin: 0.0,
+            augment: 0,
             storage: Storage::F16,
             device: Device::Auto,
             batch: None,
@@ -210,6 +221,12 @@ impl Settings {
             return Err(Error::config(format!(
                 "[extract] margin = {}: must be between 0 and 1",
                 settings.margin
+            )));
+        }
+        if settings.augment > MOST_VIEWS {
+            return Err(Error::config(format!(
+                "[extract] augment = {}: must be at most {MOST_VIEWS}",
+                settings.augment
             )));
         }
         if let Some(batch) = settings.batch.filter(|batch| !(1..=1024).contains(batch)) {

@@ -7,6 +7,7 @@ use artifact::images::{Image, ImageSet, Split};
 use stage::{Progress, Result, check_interrupt};
 
 /// One row an image, in the images' order.
+#[derive(Clone)]
 pub struct Index {
     /// Rows of the training images.
     pub train: Vec<Row>,
@@ -42,9 +43,15 @@ impl Index {
         self.train.len() + self.test.len()
     }
 
+    /// The same without the test images.
+    pub fn of_training(&self) -> Self {
+        Self { train: self.train.clone(), test: Vec::new() }
+    }
+
     /// How many images belong to `shard`.
-    pub fn share(&self, shard: Shard) -> usize {
-        self.train.iter().chain(&self.test).filter(|row| shard.has(&row.key)).count()
+    pub fn share(&self, shard: Option<Shard>) -> usize {
+        let keys = self.train.iter().chain(&self.test).map(|row| &row.key);
+        keys.filter(|key| shard.is_none_or(|shard| shard.has(key))).count()
     }
 
     /// The first image of each `wanted` key, in the images' order; no other is read.
@@ -62,10 +69,12 @@ impl Index {
         picks.into_iter().flat_map(|(split, rows)| images.pick(split, rows))
     }
 
-    /// The keys that `cache` lacks. Equal pictures have one key.
-    pub fn missing(&self, cache: &Cache) -> HashSet<Key> {
-        let rows = self.train.iter().chain(&self.test);
-        rows.map(|row| row.key).filter(|key| !cache.holds(key)).collect()
+    /// The keys, of all or of `shard`, that `cache` lacks. Equal pictures have one key.
+    pub fn missing(&self, cache: &Cache, shard: Option<Shard>) -> HashSet<Key> {
+        let keys = self.train.iter().chain(&self.test).map(|row| row.key);
+        keys.filter(|key| shard.is_none_or(|shard| shard.has(key)))
+            .filter(|key| !cache.holds(key))
+            .collect()
     }
 }
 

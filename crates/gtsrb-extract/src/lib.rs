@@ -23,6 +23,7 @@ use std::time::Instant;
 use artifact::embeddings::{Cache, Embedded, Shard, write_index};
 use artifact::images::{Image, Split};
 use artifact::{Manifest, Output, Staged};
+use embed::View;
 use serde_json::json;
 use stage::{Outcome, Progress, Result};
 
@@ -55,7 +56,7 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
                 return plan(&sources, args.shard);
             }
             if args.tune {
-                tune::tune(&sources.backbone, &sources.view, args.common.threads())?;
+                tune::tune(&sources.backbone, &sources.views.plain, args.common.threads())?;
             }
             match args.shard {
                 Some(shard) => extract_shard(args, &settings, &sources, shard),
@@ -75,7 +76,7 @@ fn extract(args: &Args, settings: &Settings, sources: &Sources) -> Result<Outcom
         Index::of(&sources.images)?
     };
     let filled = fill(args, settings, sources, &index, None)?;
-    let mut summary = Extracted::of(index.len(), sources);
+    let mut summary = Extracted::of(&index, None, sources);
     if current && filled.misses == 0 {
         return Ok(Outcome::Current(Summary::Extracted(Box::new(summary))));
     }
@@ -94,8 +95,7 @@ fn extract_shard(
 ) -> Result<Outcome<Summary>> {
     let index = Index::of(&sources.images)?;
     let filled = fill(args, settings, sources, &index, Some(shard))?;
-    let mut summary = Extracted::of(index.share(shard), sources);
-    summary.shard = Some(shard.to_string());
+    let mut summary = Extracted::of(&index, Some(shard), sources);
     if filled.misses == 0 {
         return Ok(Outcome::Current(Summary::Extracted(Box::new(summary))));
     }
@@ -110,12 +110,14 @@ struct Filled {
     misses: usize,
     damaged: usize,
     gpu: Option<Box<OnGpu>>,
-    images_per_second: f64,
-    /// Keeps what the index will refer to from being tidied away before it is written.
-    cache: Option<Cache>,
+    /// That computing took.
+    seconds: f64,
+    /// Keep what the index will refer to from being tidied away before it is written.
+    caches: Vec<Cache>,
 }
 
-/// Computes the embeddings that the cache lacks of `index`, or of its share `shard`.
+/// Computes the embeddings that the cache lacks of `index`, or of its share `shard`, view by
+/// view.
 fn fill(
     args: &Args,
     settings: &Settings,
@@ -123,43 +125,54 @@ fn fill(
     index: &Index,
     shard: Option<Shard>,
 ) -> Result<Filled> {
-    let (root, view) = (cache_root(), sources.view_hash());
-    let missing = |cache: &Cache| {
-        let mut missing = index.missing(cache);
-        missing.retain(|key| shard.is_none_or(|shard| shard.has(key)));
-        missing
-    };
-    let mut cache = Cache::open(&root, view)?;
-    let damaged = cache.forget_damaged()?;
-    if missing(&cache).is_empty() {
-        return Ok(Filled { cache: Some(cache), ..Filled::default() });
+    let mut filled = Filled::default();
+    for (view, index) in sources.views(index) {
+        fill_view(args, settings, sources, (&view, &index), shard, &mut filled)?;
+    }
+    Ok(filled)
+}
+
+fn fill_view(
+    args: &Args,
+    settings: &Settings,
+    sources: &Sources,
+    (view, index): (&View, &Index),
+    shard: Option<Shard>,
+    filled: &mut Filled,
+) -> Result<()> {
+    let (root, name) = (cache_root(), view.hash());
+    let mut cache = Cache::open(&root, name)?;
+    filled.damaged += cache.forget_damaged()?;
+    if index.missing(&cache, shard).is_empty() {
+        filled.caches.push(cache);
+        return Ok(());
     }
     let writer = match shard {
-        None => Cache::lock(&root, view)?,
-        Some(_) => Cache::share(&root, view, shard)?,
+        None => Cache::lock(&root, name)?,
+        Some(_) => Cache::share(&root, name, shard)?,
     };
     // Once more, as another process may have added to it until now.
-    let mut cache = Cache::open(&root, view)?;
+    let mut cache = Cache::open(&root, name)?;
     cache.forget_damaged()?;
     cache.remove_damaged(&writer)?;
-    sources.describe();
-    let missing = missing(&cache);
-    let mut filled = Filled { misses: missing.len(), damaged, ..Filled::default() };
+    sources.describe(view);
+    let missing = index.missing(&cache, shard);
     if !missing.is_empty() {
-        let (backbone, view) = (&sources.backbone, &sources.view);
+        let backbone = &sources.backbone;
         let effort = tune::remembered(backbone, view, args.common.threads());
         let pipeline = Pipeline::open(backbone, view, effort, settings.cuda_graph)?;
         filled.gpu = pipeline.gpu().map(|gpu| Box::new(OnGpu::new(gpu, &backbone.precision)));
         let collector = Collector::new(&mut cache, &writer, view.storage, backbone.dims);
         let images = index.pick(&sources.images, &missing);
-        filled.images_per_second = compute(pipeline, collector, images, missing.len())?;
+        filled.seconds += compute(pipeline, collector, images, missing.len())?;
+        filled.misses += missing.len();
     }
-    filled.cache = Some(cache);
-    Ok(filled)
+    filled.caches.push(cache);
+    Ok(())
 }
 
-/// Computes and stores the `missing` embeddings; gives images a second. What was finished
-/// before an error or a signal is kept.
+/// Computes and stores the `missing` embeddings; gives the seconds that it took. What was
+/// finished before an error or a signal is kept.
 fn compute(
     pipeline: Pipeline,
     mut collector: Collector<'_>,
@@ -174,7 +187,7 @@ fn compute(
     });
     let kept = collector.flush();
     ended.and(kept)?;
-    Ok(count as f64 / started.elapsed().as_secs_f64())
+    Ok(started.elapsed().as_secs_f64())
 }
 
 /// Writes the run's index.
@@ -196,6 +209,9 @@ fn commit(
         ("dims".to_owned(), json!(summary.dims)),
         ("classes".to_owned(), json!(sources.images.classes())),
     ]);
+    if !summary.augmented_views.is_empty() {
+        facts.insert("augmented".to_owned(), json!(summary.augmented_views));
+    }
     if let Some(gpu) = &summary.gpu {
         facts.insert("gpu".to_owned(), json!(gpu));
     }
@@ -204,14 +220,20 @@ fn commit(
 
 fn plan(sources: &Sources, shard: Option<Shard>) -> Result<Outcome<Summary>> {
     let index = Index::of(&sources.images)?;
-    let cache = Cache::open(&cache_root(), sources.view_hash())?;
-    let missing = index.missing(&cache);
-    let misses = missing.iter().filter(|key| shard.is_none_or(|shard| shard.has(key))).count();
     Ok(Outcome::Planned(format!(
-        "would compute {misses} embeddings for {} images on {}",
-        shard.map_or(index.len(), |shard| index.share(shard)),
-        sources.view.provider
+        "would compute {} embeddings for {} images on {}",
+        missing(sources, &index, shard)?,
+        index.share(shard),
+        sources.views.plain.provider
     )))
+}
+
+/// How many embeddings the cache lacks in all views.
+fn missing(sources: &Sources, index: &Index, shard: Option<Shard>) -> Result<usize> {
+    let missing = |(view, index): (View, Index)| {
+        Ok(index.missing(&Cache::open(&cache_root(), view.hash())?, shard).len())
+    };
+    sources.views(index).into_iter().map(missing).sum()
 }
 
 fn cache_root() -> PathBuf {

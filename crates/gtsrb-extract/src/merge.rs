@@ -1,17 +1,16 @@
 //! `gtsrb-extract merge`: the index of a run whose embeddings others have computed, share by
 //! share.
 
-use std::collections::HashSet;
-
 use artifact::Output;
 use artifact::embeddings::{Cache, Embedded, Key, Shard};
+use embed::View;
 use stage::{Error, Outcome, Result};
 
 use crate::args::{Args, MergeArgs, Settings};
 use crate::index::Index;
 use crate::sources::Sources;
 use crate::summary::{Extracted, Summary};
-use crate::{TOOL, cache_root, commit};
+use crate::{TOOL, cache_root, commit, missing};
 
 /// Takes over what other caches hold of the run and writes its index: byte for byte that of an
 /// extraction, without computing anything.
@@ -25,25 +24,24 @@ pub fn merge(args: &Args, options: &MergeArgs) -> Result<Outcome<Summary>> {
         return plan(&sources);
     }
     let output = Output::open(&sources.run.join("embeddings"))?;
-    let mut cache = Cache::open(&cache_root(), sources.view_hash())?;
-    cache.forget_damaged()?;
     let current = output.current(&sources.work)?.is_some();
     let index = if current {
         Index::read(&Embedded::open(&sources.run)?)?
     } else {
         Index::of(&sources.images)?
     };
-    let before = index.missing(&cache);
-    if !before.is_empty() {
-        cache = take_over(&sources, options, &index)?;
+    let mut summary = Extracted::of(&index, None, &sources);
+    let (mut caches, mut missing) = (Vec::new(), Vec::new());
+    for (view, index) in sources.views(&index) {
+        let (cache, before) = take_over(&sources, options, (&view, &index))?;
+        summary.taken_over += before;
+        missing.extend(index.missing(&cache, None));
+        caches.push(cache);
     }
-    let missing = index.missing(&cache);
     if !missing.is_empty() {
         return Err(incomplete(&missing, index.len(), options.shards));
     }
-    let mut summary = Extracted::of(index.len(), &sources);
-    summary.taken_over = before.len();
-    if current && before.is_empty() {
+    if current && summary.taken_over == 0 {
         return Ok(Outcome::Current(Summary::Extracted(Box::new(summary))));
     }
     commit(output, &sources, &index, &summary)?;
@@ -52,33 +50,43 @@ pub fn merge(args: &Args, options: &MergeArgs) -> Result<Outcome<Summary>> {
 
 fn plan(sources: &Sources) -> Result<Outcome<Summary>> {
     let index = Index::of(&sources.images)?;
-    let cache = Cache::open(&cache_root(), sources.view_hash())?;
-    let missing = index.missing(&cache).len();
     Ok(Outcome::Planned(format!(
-        "would write the index of {} images; the cache lacks {missing} of their embeddings",
-        index.len()
+        "would write the index of {} images; the cache lacks {} of their embeddings",
+        index.len(),
+        missing(sources, &index, None)?
     )))
 }
 
-/// The cache after it has taken from the other ones what it lacks.
-fn take_over(sources: &Sources, options: &MergeArgs, index: &Index) -> Result<Cache> {
-    let (root, view) = (cache_root(), sources.view_hash());
-    let writer = Cache::share(&root, view, None)?;
-    let mut cache = Cache::open(&root, view)?;
+/// The cache of a view after it has taken from the other ones what it lacked, and how many
+/// embeddings that was.
+fn take_over(
+    sources: &Sources,
+    options: &MergeArgs,
+    (view, index): (&View, &Index),
+) -> Result<(Cache, usize)> {
+    let (root, name) = (cache_root(), view.hash());
+    let mut cache = Cache::open(&root, name)?;
+    cache.forget_damaged()?;
+    let before = index.missing(&cache, None).len();
+    if before == 0 {
+        return Ok((cache, 0));
+    }
+    let writer = Cache::share(&root, name, None)?;
+    let mut cache = Cache::open(&root, name)?;
     cache.forget_damaged()?;
     cache.remove_damaged(&writer)?;
-    sources.describe();
+    sources.describe(view);
     for from in &options.from {
         std::fs::read_dir(from).map_err(|e| Error::read(from, &e))?;
-        let missing = index.missing(&cache);
+        let missing = index.missing(&cache, None);
         let parts = cache.adopt(&writer, &from.join("embeddings"), &missing)?;
         tracing::info!("{parts} parts from {}", from.display());
     }
-    Ok(cache)
+    Ok((cache, before))
 }
 
 /// How many embeddings are missing, and of which shares.
-fn incomplete(missing: &HashSet<Key>, images: usize, shards: Option<u32>) -> Error {
+fn incomplete(missing: &[Key], images: usize, shards: Option<u32>) -> Error {
     let mut shares = Vec::new();
     for shard in Shard::all(shards.unwrap_or(0)) {
         let count = missing.iter().filter(|key| shard.has(key)).count();

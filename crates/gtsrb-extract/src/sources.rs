@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use artifact::embeddings::describe;
+use artifact::Work;
+use artifact::embeddings::{Shard, describe};
 use artifact::images::ImageSet;
-use artifact::{Hash, Work};
-use embed::{Kernels, Provider, Runtime, View};
+use embed::{Kernels, Provider, Runtime, View, Views};
 use stage::Result;
 
 use crate::args::Settings;
 use crate::backbone::Backbone;
+use crate::index::Index;
 use crate::{TOOL, cache_root};
 
 /// The inputs of a run and what is to be made of them.
@@ -21,8 +22,8 @@ pub struct Sources {
     pub images: ImageSet,
     /// Its backbone.
     pub backbone: Backbone,
-    /// Everything else that shapes an embedding.
-    pub view: View,
+    /// Everything else that shapes embeddings.
+    pub views: Views,
     /// What decides the bytes of the index.
     pub work: Work,
 }
@@ -36,20 +37,26 @@ impl Sources {
     pub fn open(run: &Path, settings: &Settings) -> Result<Self> {
         let images = ImageSet::open(run)?;
         let backbone = Backbone::open(run)?;
-        let view = view_of(settings, &backbone)?;
-        let work = work_of(&images, &view);
-        Ok(Self { run: run.to_owned(), images, backbone, view, work })
+        let views = Views { plain: view_of(settings, &backbone)?, augmented: settings.augment };
+        let work = work_of(&images, &views);
+        Ok(Self { run: run.to_owned(), images, backbone, views, work })
     }
 
-    /// The name of the view in the cache.
-    pub fn view_hash(&self) -> Hash {
-        self.view.hash()
+    /// Each view with the rows of `index` whose embeddings it has: all, or of an augmented one
+    /// those of training images.
+    pub fn views(&self, index: &Index) -> Vec<(View, Index)> {
+        let plain = std::iter::once((self.views.plain.clone(), index.clone()));
+        plain.chain(self.views.augmented().map(|view| (view, index.of_training()))).collect()
     }
 
-    /// Notes in the cache, for people, which view it is.
-    pub fn describe(&self) {
-        let parameters = self.view.parameters();
-        describe(&cache_root(), self.view_hash(), &parameters, &self.backbone.about);
+    /// The embeddings that a run over `index` has in all views, or of those the share `shard`.
+    pub fn embeddings(&self, index: &Index, shard: Option<Shard>) -> usize {
+        self.views(index).iter().map(|(_, index)| index.share(shard)).sum()
+    }
+
+    /// Notes in the cache, for people, what `view` is.
+    pub fn describe(&self, view: &View) {
+        describe(&cache_root(), view.hash(), &view.parameters(), &self.backbone.about);
     }
 }
 
@@ -73,17 +80,18 @@ fn view_of(settings: &Settings, backbone: &Backbone) -> Result<View> {
             Provider::Cuda => settings.kernels(),
         },
         preprocessing: View::PREPROCESSING,
+        augmentation: None,
     })
 }
 
-fn work_of(images: &ImageSet, view: &View) -> Work {
+fn work_of(images: &ImageSet, views: &Views) -> Work {
     Work {
         tool: TOOL.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        parameters: view.parameters(),
+        parameters: views.parameters(),
         inputs: BTreeMap::from([
             ("images".to_owned(), images.manifest().content()),
-            ("backbone".to_owned(), view.backbone),
+            ("backbone".to_owned(), views.plain.backbone),
         ]),
     }
 }

@@ -2,12 +2,14 @@
 
 use std::fmt::{self, Display};
 
+use artifact::embeddings::Shard;
 use artifact::{Hash, Manifest, Work};
 use embed::Gpu;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::Filled;
+use crate::index::Index;
 use crate::sources::Sources;
 use crate::why::why;
 
@@ -28,7 +30,10 @@ pub enum Summary {
 pub struct Extracted {
     /// Images of the run.
     pub images: usize,
-    /// Images whose embedding was in the cache.
+    /// Augmented views of the training images.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub augmented: u32,
+    /// Embeddings that were in the cache, of all views.
     pub hits: usize,
     /// Embeddings that were computed; equal pictures share one.
     pub misses: usize,
@@ -41,8 +46,11 @@ pub struct Extracted {
     pub why: Vec<String>,
     /// Numbers in an embedding.
     pub dims: usize,
-    /// The cache's folder for these settings.
+    /// The cache's folder for these settings, that of the plain view.
     pub view: Hash,
+    /// The folders of the augmented views.
+    #[serde(skip)]
+    pub augmented_views: Vec<Hash>,
     /// Where was computed: `cpu` or `cuda`.
     pub device: String,
     /// The GPU that computed, if one did.
@@ -64,6 +72,11 @@ pub struct OnGpu {
     pub precision: String,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 impl OnGpu {
     pub(crate) fn new(gpu: &Gpu, precision: &str) -> Self {
         Self { gpu: gpu.clone(), precision: precision.to_owned() }
@@ -71,18 +84,21 @@ impl OnGpu {
 }
 
 impl Extracted {
-    /// The summary of a run over `images`, none of which had to be computed.
-    pub(crate) fn of(images: usize, sources: &Sources) -> Self {
-        let (view, dims) = (&sources.view, sources.backbone.dims);
+    /// The summary of a run over `index`, or a share of it, of which nothing had to be computed.
+    pub(crate) fn of(index: &Index, shard: Option<Shard>, sources: &Sources) -> Self {
+        let (views, dims) = (&sources.views, sources.backbone.dims);
+        let view = &views.plain;
         Self {
-            images,
-            hits: images,
+            images: index.share(shard),
+            augmented: views.augmented,
+            hits: sources.embeddings(index, shard),
             misses: 0,
-            shard: None,
+            shard: shard.map(|shard| shard.to_string()),
             taken_over: 0,
             why: Vec::new(),
             dims,
             view: view.hash(),
+            augmented_views: views.augmented_hashes(),
             device: view.provider.to_string(),
             gpu: None,
             runtime: view.runtime.clone(),
@@ -96,19 +112,28 @@ impl Extracted {
         self.misses = filled.misses;
         self.why = why(earlier, work, filled.misses, filled.damaged);
         self.gpu.clone_from(&filled.gpu);
-        self.images_per_second = filled.images_per_second;
+        self.images_per_second = filled.misses as f64 / filled.seconds.max(f64::MIN_POSITIVE);
     }
 }
 
 /// What `verify` found.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Debug, Default)]
 pub struct Verified {
-    /// Images computed anew.
+    /// Embeddings computed anew.
     pub rows: usize,
     /// Those whose embedding came out equal to the last bit.
     pub identical: usize,
     /// Largest difference as a share of the largest number of its embedding.
     pub largest_difference: f64,
+}
+
+impl Verified {
+    /// Adds what was found in another view.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.rows += other.rows;
+        self.identical += other.identical;
+        self.largest_difference = self.largest_difference.max(other.largest_difference);
+    }
 }
 
 impl Display for Summary {
@@ -123,10 +148,13 @@ impl Display for Summary {
 
 impl Display for Extracted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { images, hits, misses, dims, device, runtime, .. } = self;
+        let Self { images, augmented, hits, misses, dims, device, runtime, .. } = self;
         write!(f, "{images} images")?;
         if let Some(shard) = &self.shard {
             write!(f, " of shard {shard}")?;
+        }
+        if *augmented > 0 {
+            write!(f, ", {augmented} more views of those for training")?;
         }
         write!(f, ", {dims} numbers each: {hits} hits, {misses} misses")?;
         if self.taken_over > 0 {

@@ -156,10 +156,11 @@ fn references(common: &Common, more: &[PathBuf]) -> Result<References> {
     let mut references = References::new();
     for run in runs {
         if run.join("embeddings/manifest.json").exists() {
-            let view = Embedded::open(&run)?.view()?;
-            let known = references.entry(view).or_default();
-            if !known.contains(&run) {
-                known.push(run);
+            for view in Embedded::open(&run)?.views()? {
+                let known = references.entry(view).or_default();
+                if !known.contains(&run) {
+                    known.push(run.clone());
+                }
             }
         }
     }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use artifact::Hash;
 use artifact::embeddings::{Cache, Embedded, Key, Storage};
-use artifact::images::{ImageSet, Split};
-use embed::{Device, Effort, Provider, Runtime, View};
+use artifact::images::{Image, ImageSet, Split};
+use embed::{Device, Effort, Provider, Runtime, View, Views};
 use half::f16;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -23,35 +23,51 @@ use crate::summary::{Summary, Verified};
 /// and half precision keeps 11 bits.
 const TOLERANCE: f64 = 2e-3;
 
-/// Computes `rows` random embeddings of the run anew.
+/// Computes `rows` random embeddings of each of the run's views anew.
 pub fn verify(args: &Args, rows: usize, seed: u64) -> Result<Outcome<Summary>> {
     let run = args.common.run_dir()?;
     let images = ImageSet::open(&run)?;
     let embedded = Embedded::open(&run)?;
-    let view = View::from_parameters(&embedded.manifest().work.parameters).map_err(|e| {
+    let views = Views::from_parameters(&embedded.manifest().work.parameters).map_err(|e| {
         e.context(format!("{}: run gtsrb-extract again", run.join("embeddings").display()))
     })?;
-    let backbone = backbone_of(&run, &view)?;
-    let paths = draw(&embedded, rows, seed)?;
+    let backbone = backbone_of(&run, &views.plain)?;
+    let index = Index::of(&images)?;
+    let mut verified = Verified::default();
+    let plain = std::iter::once((views.plain.clone(), &Split::ALL[..]));
+    for (view, splits) in plain.chain(views.augmented().map(|view| (view, &[Split::Train][..]))) {
+        let paths = draw(&embedded, splits, rows, seed)?;
+        let wanted: HashSet<Key> = paths.keys().copied().collect();
+        let drawn = index.pick(&images, &wanted);
+        let effort = Effort::plain(args.common.threads());
+        let pipeline = Pipeline::open(&backbone, &view, effort, false)?;
+        verified.add(&compare(&view, pipeline, drawn, &paths, backbone.dims)?);
+    }
+    Ok(Outcome::Checked(Summary::Verified(verified)))
+}
+
+/// Computes the embeddings of the `drawn` images, whose keys and paths are `paths`, and compares
+/// them with the view's cache.
+fn compare(
+    view: &View,
+    pipeline: Pipeline,
+    drawn: impl Iterator<Item = Result<Image>> + Send,
+    paths: &HashMap<Key, String>,
+    dims: usize,
+) -> Result<Verified> {
     let keys: Vec<Key> = paths.keys().copied().collect();
     let cache = Cache::open(&crate::cache_root(), view.hash())?;
-    let stored = cache.gather(&keys, backbone.dims)?;
+    let stored = cache.gather(&keys, dims)?;
     let places: HashMap<Key, usize> = keys.iter().copied().zip(0..).collect();
-    let wanted: HashSet<Key> = keys.iter().copied().collect();
-    let index = Index::of(&images)?;
-    let drawn = index.pick(&images, &wanted);
     let mut comparison = Comparison::default();
-    Pipeline::open(&backbone, &view, Effort::plain(args.common.threads()), false)?.run(
-        drawn,
-        |batch| {
-            for (key, values) in batch.keys.iter().zip(batch.values.chunks_exact(backbone.dims)) {
-                let stored = stored.row(places[key]);
-                comparison.add(&paths[key], values, stored.iter().copied(), view.storage);
-            }
-            Ok(())
-        },
-    )?;
-    Ok(Outcome::Checked(Summary::Verified(comparison.verdict(&view.hash())?)))
+    pipeline.run(drawn, |batch| {
+        for (key, values) in batch.keys.iter().zip(batch.values.chunks_exact(dims)) {
+            let stored = stored.row(places[key]);
+            comparison.add(&paths[key], values, stored.iter().copied(), view.storage);
+        }
+        Ok(())
+    })?;
+    comparison.verdict(&view.hash())
 }
 
 /// The backbone that the run's embeddings were computed with.
@@ -74,10 +90,15 @@ fn backbone_of(run: &Path, view: &View) -> Result<Backbone> {
     Ok(backbone)
 }
 
-/// Keys of `rows` random images of both splits, and their paths.
-fn draw(embedded: &Embedded, rows: usize, seed: u64) -> Result<HashMap<Key, String>> {
-    let mut all = embedded.rows(Split::Train)?;
-    all.extend(embedded.rows(Split::Test)?);
+/// Keys of `rows` random images of the `splits`, and their paths.
+fn draw(
+    embedded: &Embedded,
+    splits: &[Split],
+    rows: usize,
+    seed: u64,
+) -> Result<HashMap<Key, String>> {
+    let all: Result<Vec<_>> = splits.iter().map(|&split| embedded.rows(split)).collect();
+    let all = all?.concat();
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let places = rand::seq::index::sample(&mut random, all.len(), rows.min(all.len()));
     Ok(places.into_iter().map(|place| (all[place].key, all[place].path.clone())).collect())

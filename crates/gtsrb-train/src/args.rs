@@ -111,6 +111,11 @@ pub struct Flags {
     #[arg(long, value_name = "UNITS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     hidden: Option<usize>,
+    /// Heads with a hidden layer that are trained side by side and averaged into one
+    /// [default: 1]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    members: Option<usize>,
     /// Share of the hidden units left out at random in training [default: 0.5]
     #[arg(long, value_name = "SHARE")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -215,6 +220,8 @@ pub struct Settings {
     pub solver: Option<Solver>,
     /// Units of the hidden layer; 0 is none.
     pub hidden: usize,
+    /// Networks of so many units that are averaged into one.
+    pub members: usize,
     /// Share of them left out at random.
     pub dropout: f32,
     /// Passes over the embeddings.
@@ -260,6 +267,7 @@ impl Default for Settings {
         Self {
             solver: None,
             hidden: 0,
+            members: 1,
             dropout: 0.5,
             epochs: 40,
             optimizer: Optimizer::AdamW,
@@ -328,10 +336,15 @@ impl Settings {
     /// What only training by mini-batches reads, and what it can't do.
     fn check_descent(&self) -> Result<()> {
         let wrong = |what: String| Err(Error::config(format!("[train] {what}")));
-        let Self { hidden, dropout, epochs, memory, .. } = *self;
+        let Self { hidden, members, dropout, epochs, memory, .. } = *self;
         let softmax::Recipe { learning_rate, weight_decay, .. } = self.recipe();
         if hidden > 0 && self.solver == Some(Solver::Lbfgs) {
             return wrong(format!("hidden = {hidden} needs solver = \"sgd\""));
+        }
+        if members == 0 || members > 1 && hidden == 0 {
+            return wrong(format!(
+                "members = {members}: must be at least 1, and 1 without a hidden layer"
+            ));
         }
         if !(0.0..1.0).contains(&dropout) {
             return wrong(format!("dropout = {dropout}: must be 0 or more, below 1"));
@@ -375,6 +388,7 @@ impl Settings {
         };
         softmax::Recipe {
             hidden: self.hidden,
+            members: self.members,
             dropout: self.dropout,
             smoothing: self.label_smoothing,
             optimizer: self.optimizer,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use artifact::embeddings::{Embedded, Row};
 use artifact::images::{ImageSet, Split as Part};
 use artifact::{Hash, Manifest};
-use embed::View;
+use embed::{View, Views};
 use ndarray::{Array2, ArrayView2};
 use onnx_graph::ModelProto;
 use stage::{Error, Result, cache_dir};
@@ -27,6 +27,8 @@ pub struct Inputs {
     pub view: View,
     /// The view's hash.
     pub view_hash: Hash,
+    /// The hashes of the augmented views of the training images.
+    pub augmented: Vec<Hash>,
     /// Class names.
     pub classes: Vec<String>,
 }
@@ -48,9 +50,10 @@ impl Inputs {
                 run.join("images").display()
             )));
         }
-        let view = View::from_parameters(&embedded.manifest().work.parameters)?;
-        let (view_hash, classes) = (embedded.view()?, embedded.classes()?);
-        Ok(Self { run: run.to_owned(), embedded, images, view, view_hash, classes })
+        let view = Views::from_parameters(&embedded.manifest().work.parameters)?.plain;
+        let (view_hash, augmented) = (embedded.view()?, embedded.augmented()?);
+        let classes = embedded.classes()?;
+        Ok(Self { run: run.to_owned(), embedded, images, view, view_hash, augmented, classes })
     }
 
     /// The backbone's graph.

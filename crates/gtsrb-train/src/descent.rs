@@ -55,14 +55,17 @@ pub struct Descent {
 
 /// Splits, standardises, trains until the validation part gets no better, and trains again on
 /// everything, for as many epochs as were best. Embeddings that are more than `memory` bytes
-/// are read in blocks; the temperature is the one of the validation part.
+/// are read in blocks, and so are those of several views, of which each epoch takes the next. The
+/// validation part is of the plain view; the temperature is that part's.
 pub fn descend(inputs: &Inputs, settings: &Settings) -> Result<Descent> {
     let split = Split::new(inputs.rows()?, inputs.classes.len(), settings, &BTreeSet::new())?;
     let bytes = (split.rows.len() * inputs.embedded.dims()? * size_of::<f32>()) as u64;
-    if bytes <= settings.memory {
+    if bytes > settings.memory {
+        info!("{:.1} GB of embeddings are read in blocks", bytes as f64 / 1e9);
+    }
+    if bytes <= settings.memory && inputs.augmented.is_empty() {
         in_memory(inputs, settings, split)
     } else {
-        info!("{:.1} GB of embeddings are read in blocks", bytes as f64 / 1e9);
         streamed(inputs, settings, split)
     }
 }
@@ -83,16 +86,19 @@ fn in_memory(inputs: &Inputs, settings: &Settings, split: Split) -> Result<Desce
 }
 
 fn streamed(inputs: &Inputs, settings: &Settings, split: Split) -> Result<Descent> {
-    let cache = Cache::open(&cache_dir().join("embeddings"), inputs.view_hash)?;
+    let root = cache_dir().join("embeddings");
+    let views = std::iter::once(&inputs.view_hash).chain(&inputs.augmented);
+    let caches = views.map(|&view| Cache::open(&root, view)).collect::<Result<Vec<_>>>()?;
+    let plain = &caches[..1];
     let (dims, classes) = (inputs.embedded.dims()?, inputs.classes.len());
     let part = split.part(0);
     let rows: Vec<Row> = part.order.iter().map(|&index| split.rows[index].clone()).collect();
     let (labels, keys) = (labels(&rows), rows.iter().map(|row| row.key).collect::<Vec<_>>());
     // Half of the memory for the rows that are trained on, a quarter for those watched.
-    let open = |range: std::ops::Range<usize>| {
-        Stream::new(&cache, &keys[range.clone()], &labels[range], dims, settings.memory / 2)
+    let open = |caches, range: std::ops::Range<usize>| {
+        Stream::new(caches, &keys[range.clone()], &labels[range], dims, settings.memory / 2)
     };
-    let train = open(0..part.train)?;
+    let train = open(&caches, 0..part.train)?;
     let by = train.standardization(|row| rows[row].path.clone())?;
     let watched = watched(&rows[part.train..], settings.memory / 4, dims);
     let (watched_y, mut watched_x) = (self::labels(&watched), inputs.matrix(&watched)?);
@@ -100,8 +106,8 @@ fn streamed(inputs: &Inputs, settings: &Settings, split: Split) -> Result<Descen
     let streamed = |stream| Streamed { stream, by: &by, classes };
     let parts = Parts {
         train: &streamed(train),
-        validation: &streamed(open(part.train..rows.len())?),
-        all: &streamed(open(0..rows.len())?),
+        validation: &streamed(open(plain, part.train..rows.len())?),
+        all: &streamed(open(&caches, 0..rows.len())?),
         watched: Samples::new(watched_x.view(), &watched_y, classes)
             .map_err(|e| crate::data::describe(&e, &watched, watched_x.view()))?,
     };
@@ -128,6 +134,8 @@ struct Parts<'a> {
 /// Standardised embeddings, wherever they are.
 trait Rows {
     fn labels(&self) -> &[usize];
+    /// How many embeddings a picture has.
+    fn views(&self) -> usize;
     fn logits(&self, network: &Network) -> Result<Array2<f32>>;
     fn fit(&self, recipe: &Recipe, observe: &mut Observer<'_>) -> Result<Network>;
 }
@@ -138,6 +146,10 @@ type Observer<'a> = dyn FnMut(usize, f64, &Trainer) -> bool + 'a;
 impl Rows for Samples<'_> {
     fn labels(&self) -> &[usize] {
         Samples::labels(self)
+    }
+
+    fn views(&self) -> usize {
+        1
     }
 
     fn logits(&self, network: &Network) -> Result<Array2<f32>> {
@@ -163,6 +175,10 @@ impl Rows for Streamed<'_> {
         self.stream.labels()
     }
 
+    fn views(&self) -> usize {
+        self.stream.views()
+    }
+
     fn logits(&self, network: &Network) -> Result<Array2<f32>> {
         self.stream.logits(network, self.by)
     }
@@ -180,7 +196,7 @@ fn fit(
     probe: Probe,
 ) -> Result<Descent> {
     let started = Instant::now();
-    let mut watch = Watch::new(&recipe);
+    let mut watch = Watch::new(&recipe, parts.train.views());
     let last = parts.train.fit(&recipe, &mut |epoch, loss, trainer| {
         watch.look(epoch, loss, &trainer.network(), &parts.watched);
         watch.may_go_on()
@@ -235,8 +251,9 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(recipe: &Recipe) -> Self {
-        let patience = (PATIENCE * recipe.epochs as f64).ceil() as usize;
+    /// An epoch in the plain view is judged more kindly than those after it, until the next one.
+    fn new(recipe: &Recipe, views: usize) -> Self {
+        let patience = ((PATIENCE * recipe.epochs as f64).ceil() as usize).max(views + 1);
         Self { patience, curve: vec![], epochs: 0, best: None }
     }
 

@@ -37,7 +37,7 @@ mod warm;
 
 use std::collections::BTreeMap;
 
-use artifact::{Output, Work};
+use artifact::{HashBuilder, Output, Work};
 use embed::Runtime;
 use stage::{Error, Outcome, Result};
 
@@ -73,6 +73,12 @@ fn fit(args: &Args) -> Result<Outcome<Report>> {
     let settings = Settings::of(args)?;
     let inputs = Inputs::open(&args.common.run_dir()?)?;
     let warm = settings.warm_start.as_ref().map(|run| Warm::read(run, &inputs)).transpose()?;
+    if settings.solver() == Solver::Lbfgs && !inputs.augmented.is_empty() {
+        return Err(Error::config(
+            "[train] solver = \"lbfgs\" knows the plain view alone: take hidden = 512 or solver = \
+             \"sgd\", or [extract] augment = 0",
+        ));
+    }
     let mut work = work_of(&inputs, &settings)?;
     work.inputs.extend(warm.as_ref().map(|warm| ("warm_start".to_owned(), warm.content)));
     if args.common.dry_run {
@@ -107,7 +113,7 @@ fn fit(args: &Args) -> Result<Outcome<Report>> {
 
 /// What decides the model's bytes. The images are among the embeddings' own inputs.
 fn work_of(inputs: &Inputs, settings: &Settings) -> Result<Work> {
-    Ok(Work {
+    let mut work = Work {
         tool: TOOL.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         parameters: serde_json::to_value(settings)
@@ -116,7 +122,12 @@ fn work_of(inputs: &Inputs, settings: &Settings) -> Result<Work> {
             ("embeddings".to_owned(), inputs.embedded.manifest().content()),
             ("view".to_owned(), inputs.view_hash),
         ]),
-    })
+    };
+    if !inputs.augmented.is_empty() {
+        let views = inputs.augmented.iter().fold(HashBuilder::default(), |h, view| h.field(view.0));
+        work.inputs.insert("augmented".to_owned(), views.finish());
+    }
+    Ok(work)
 }
 
 fn plan(inputs: &Inputs, settings: &Settings) -> Result<Outcome<Report>> {

@@ -1,5 +1,5 @@
-//! Training on more embeddings than fit into memory: they are read from the cache in blocks, in
-//! a new order in every epoch.
+//! Training on more embeddings than fit into memory, because there are many pictures or several
+//! views of them: they are read from the cache in blocks, in a new order in every epoch.
 
 use artifact::embeddings::{Blocks, Cache, Key};
 use ndarray::parallel::prelude::*;
@@ -17,7 +17,8 @@ const BLOCKS: usize = 256;
 
 /// Embeddings of some pictures, with their labels.
 pub struct Stream<'a> {
-    blocks: Blocks<'a>,
+    /// Of each view, the plain one first.
+    views: Vec<Blocks<'a>>,
     labels: &'a [usize],
     dims: usize,
     /// Rows in memory at a time.
@@ -34,12 +35,13 @@ struct Group {
 
 impl<'a> Stream<'a> {
     /// The embeddings of `keys`, whose labels are `labels`, of which about `memory` bytes are in
-    /// memory at a time.
+    /// memory at a time. Each of the `caches` has a view of all of them, the first one the plain
+    /// view.
     ///
     /// # Errors
     /// Those of [`Cache::blocks`].
     pub fn new(
-        cache: &'a Cache,
+        caches: &'a [Cache],
         keys: &[Key],
         labels: &'a [usize],
         dims: usize,
@@ -47,7 +49,19 @@ impl<'a> Stream<'a> {
     ) -> Result<Self> {
         let room = (memory / (size_of::<f32>() * dims) as u64) as usize;
         let rows = BLOCK_ROWS.min(room / BLOCKS).max(1);
-        Ok(Self { blocks: cache.blocks(keys, dims, rows)?, labels, dims, room })
+        let views = caches.iter().map(|cache| cache.blocks(keys, dims, rows));
+        Ok(Self { views: views.collect::<Result<_>>()?, labels, dims, room })
+    }
+
+    /// The blocks of the plain view.
+    fn plain(&self) -> &Blocks<'a> {
+        &self.views[0]
+    }
+
+    /// How many views there are of each key.
+    #[must_use]
+    pub fn views(&self) -> usize {
+        self.views.len()
     }
 
     /// The label of every key.
@@ -56,16 +70,17 @@ impl<'a> Stream<'a> {
         self.labels
     }
 
-    /// Mean and deviation of every feature, in one pass.
+    /// Mean and deviation of every feature in the plain view, in one pass.
     ///
     /// # Errors
     /// A part that can't be read, or an embedding that isn't finite: `name` says whose it is.
     pub fn standardization(&self, name: impl Fn(usize) -> String) -> Result<Standardization> {
-        let all: Vec<usize> = (0..self.blocks.len()).collect();
+        let view = self.plain();
+        let all: Vec<usize> = (0..view.len()).collect();
         let mut moments = Moments::default();
-        for blocks in self.groups(&all) {
+        for blocks in self.groups(view, &all) {
             check_interrupt()?;
-            let group = self.read(blocks, None)?;
+            let group = self.read(view, blocks, None)?;
             let broken = group.x.rows().into_iter().position(|x| x.iter().any(|v| !v.is_finite()));
             if let Some(row) = broken {
                 return Err(Error::data(format!(
@@ -87,7 +102,7 @@ impl<'a> Stream<'a> {
         Ok(moments.standardization())
     }
 
-    /// Trains on all rows. After each epoch `observe` sees its number (from 1), its mean loss and
+    /// Trains on all rows, in each epoch on the next view of them. After each epoch `observe` sees its number (from 1), its mean loss and
     /// the network, and ends the training by returning false.
     ///
     /// # Errors
@@ -102,9 +117,10 @@ impl<'a> Stream<'a> {
         let mut trainer = Trainer::new(self.dims, classes, self.labels.len(), recipe);
         for epoch in 0..recipe.epochs {
             let mut loss = 0.0;
-            let blocks = order(self.blocks.len(), recipe.seed, epoch);
-            for (index, blocks) in self.groups(&blocks).into_iter().enumerate() {
-                let group = self.read(blocks, Some(standardization))?;
+            let view = &self.views[epoch % self.views.len()];
+            let blocks = order(view.len(), recipe.seed, epoch);
+            for (index, blocks) in self.groups(view, &blocks).into_iter().enumerate() {
+                let group = self.read(view, blocks, Some(standardization))?;
                 // Groups of one epoch are shuffled differently.
                 let seed = recipe.seed ^ ((index as u64 + 1) << 32);
                 let rows = order(group.keys.len(), seed, epoch);
@@ -123,16 +139,17 @@ impl<'a> Stream<'a> {
         Ok(trainer.network())
     }
 
-    /// Logits `[keys, classes]` of every row, in the order of the keys.
+    /// Logits `[keys, classes]` of every row in the plain view, in the order of the keys.
     ///
     /// # Errors
     /// A part that can't be read, or an interrupt.
     pub fn logits(&self, network: &Network, by: &Standardization) -> Result<Array2<f32>> {
         let mut logits = Array2::zeros((self.labels.len(), network.classes()));
-        let all: Vec<usize> = (0..self.blocks.len()).collect();
-        for blocks in self.groups(&all) {
+        let view = self.plain();
+        let all: Vec<usize> = (0..view.len()).collect();
+        for blocks in self.groups(view, &all) {
             check_interrupt()?;
-            let group = self.read(blocks, Some(by))?;
+            let group = self.read(view, blocks, Some(by))?;
             for (&key, found) in group.keys.iter().zip(network.logits(group.x.view()).rows()) {
                 logits.row_mut(key).assign(&found);
             }
@@ -140,13 +157,13 @@ impl<'a> Stream<'a> {
         Ok(logits)
     }
 
-    /// `blocks` in stretches that fit into memory: at least one block each.
-    fn groups<'b>(&self, mut blocks: &'b [usize]) -> Vec<&'b [usize]> {
+    /// `blocks` of `view` in stretches that fit into memory: at least one block each.
+    fn groups<'b>(&self, view: &Blocks<'_>, mut blocks: &'b [usize]) -> Vec<&'b [usize]> {
         let mut groups = Vec::new();
         while !blocks.is_empty() {
             let mut rows = 0;
             let fits = |&&block: &&usize| {
-                rows += self.blocks.keys(block).len();
+                rows += view.keys(block).len();
                 rows <= self.room
             };
             let count = blocks.iter().take_while(fits).count().max(1);
@@ -158,19 +175,23 @@ impl<'a> Stream<'a> {
     }
 
     /// Reads some blocks, each thread another one, to places that are known before.
-    fn read(&self, blocks: &[usize], by: Option<&Standardization>) -> Result<Group> {
-        let keys: Vec<usize> =
-            blocks.iter().flat_map(|&block| self.blocks.keys(block)).copied().collect();
+    fn read(
+        &self,
+        view: &Blocks<'_>,
+        blocks: &[usize],
+        by: Option<&Standardization>,
+    ) -> Result<Group> {
+        let keys: Vec<usize> = blocks.iter().flat_map(|&block| view.keys(block)).copied().collect();
         let mut x = Array2::zeros((keys.len(), self.dims));
         let mut places: Vec<(usize, ArrayViewMut2<'_, f32>)> = Vec::new();
         let mut rest = x.view_mut();
         for &block in blocks {
-            let (place, after) = rest.split_at(Axis(0), self.blocks.keys(block).len());
+            let (place, after) = rest.split_at(Axis(0), view.keys(block).len());
             places.push((block, place));
             rest = after;
         }
         places.into_par_iter().try_for_each(|(block, mut place)| {
-            self.blocks.read(block, place.view_mut())?;
+            view.read(block, place.view_mut())?;
             if let Some(standardization) = by {
                 standardization.apply(place);
             }

@@ -127,3 +127,39 @@ fn embeddings_beyond_the_memory_are_read_in_blocks() {
     assert_eq!(code(&ran), 65);
     assert!(errors(&ran).contains("0/00001_00002.png"), "{}", errors(&ran));
 }
+
+#[test]
+fn epochs_take_the_next_view() {
+    if !has_runtime() {
+        return;
+    }
+    let flags = ["--hidden", "8", "--members", "2", "--epochs", "3"];
+    let head = |augmented, threads| {
+        let run = Run::new(&Plan { augmented, ..Plan::default() });
+        let ran = run.train(&[&flags[..], &["--threads", threads]].concat());
+        assert_eq!(code(&ran), 0, "{}", errors(&ran));
+        run.model("head.safetensors")
+    };
+    let views = head(2, "1");
+    assert!(views == head(2, "2") && views != head(1, "1") && views != head(0, "1"));
+
+    let run = Run::new(&Plan { augmented: 2, ..Plan::default() });
+    let ran = run.train(&["--solver", "lbfgs"]);
+    assert_eq!(code(&ran), 78, "{}", errors(&ran));
+    assert!(errors(&ran).contains("augment = 0"), "{}", errors(&ran));
+}
+
+#[test]
+fn members_are_one_head() {
+    if !has_runtime() {
+        return;
+    }
+    let run = Run::new(&Plan::default());
+    assert_eq!(code(&run.train(&["--hidden", "8", "--members", "3"])), 0);
+    let head = Head::read(&run.dir().join("model/head.safetensors")).unwrap();
+    let shapes: Vec<_> = head.network.layers().iter().map(|l| l.weights.dim()).collect();
+    assert_eq!(shapes, [(24, run::DIMS), (3, 24)]);
+    for wrong in [["--members", "0"], ["--members", "2"]] {
+        assert_eq!(code(&run.train(&wrong)), 78);
+    }
+}

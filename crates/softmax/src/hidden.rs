@@ -1,19 +1,12 @@
 //! A hidden layer in training: linear, batch normalisation, rectifier, dropout.
 
-use ndarray::linalg::general_mat_mul;
-use ndarray::parallel::prelude::*;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Zip};
 use rand::RngCore;
 use rand_chacha::ChaCha8Rng;
 
 use crate::Model;
+use crate::product::product;
 use crate::step::{Parameter, Rate};
-
-/// Outputs that one task computes for all rows of a batch.
-const BLOCK_OUTPUTS: usize = 256;
-
-/// Rows that one task computes where there are few outputs.
-const BLOCK_ROWS: usize = 64;
 
 /// Keeps the division finite where a unit is constant over the batch.
 const EPSILON: f32 = 1e-5;
@@ -139,26 +132,6 @@ impl Hidden {
     pub(crate) fn parameters(&self) -> [&Parameter; 3] {
         [&self.weights, &self.scale, &self.shift]
     }
-}
-
-/// x · w, where each task computes a part of the result that doesn't depend on the number of
-/// threads.
-pub(crate) fn product(x: ArrayView2<f32>, w: ArrayView2<f32>) -> Array2<f32> {
-    let mut result = Array2::zeros((x.nrows(), w.ncols()));
-    if w.ncols() > BLOCK_OUTPUTS / 2 {
-        result
-            .axis_chunks_iter_mut(Axis(1), BLOCK_OUTPUTS)
-            .into_par_iter()
-            .zip(w.axis_chunks_iter(Axis(1), BLOCK_OUTPUTS))
-            .for_each(|(mut result, w)| general_mat_mul(1.0, &x, &w, 0.0, &mut result));
-    } else {
-        result
-            .axis_chunks_iter_mut(Axis(0), BLOCK_ROWS)
-            .into_par_iter()
-            .zip(x.axis_chunks_iter(Axis(0), BLOCK_ROWS))
-            .for_each(|(mut result, x)| general_mat_mul(1.0, &x, &w, 0.0, &mut result));
-    }
-    result
 }
 
 /// Σ over rows of a · b, for each column.

@@ -41,6 +41,7 @@ mod network;
 mod objective;
 mod precise;
 mod probabilities;
+mod product;
 mod residual;
 mod samples;
 mod sgd;

@@ -1,13 +1,14 @@
 //! Training by mini-batches: a network with or without a hidden layer.
 
 use ndarray::parallel::prelude::*;
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis, Slice};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use crate::hidden::{Hidden, product};
+use crate::hidden::Hidden;
+use crate::product::product;
 use crate::step::{Optimizer, Parameter, Rate};
 use crate::{Model, Network, Samples};
 
@@ -16,6 +17,9 @@ use crate::{Model, Network, Samples};
 pub struct Recipe {
     /// Units of the hidden layer; 0 is none: a linear classifier.
     pub hidden: usize,
+    /// Networks that are trained side by side, each with a hidden layer and a loss of its own, and
+    /// whose logits are averaged in the end; 1 without a hidden layer.
+    pub members: usize,
     /// Share of the hidden units that are left out at random, for each row anew; 0 to below 1.
     pub dropout: f32,
     /// Share of each target that is spread over all classes; 0 to below 1.
@@ -38,11 +42,10 @@ pub struct Recipe {
 #[derive(Debug, Clone)]
 pub struct Trainer {
     recipe: Recipe,
+    /// Of all members: the units of one lie beside those of the next.
     hidden: Option<Hidden>,
-    /// `[hidden units or features, classes]`
-    weights: Parameter,
-    /// `[1, classes]`
-    bias: Parameter,
+    /// Of each member.
+    last: Vec<Last>,
     random: ChaCha8Rng,
     step: usize,
     /// Rows seen, and rows of all epochs.
@@ -60,17 +63,16 @@ impl Trainer {
             let limit = (inputs as f32).sqrt().recip();
             Array2::from_shape_simple_fn((inputs, outputs), || random.random_range(-limit..limit))
         };
-        let hidden = (recipe.hidden > 0)
-            .then(|| Hidden::new(uniform(features, recipe.hidden), recipe.dropout));
-        let weights = match hidden {
-            Some(_) => uniform(recipe.hidden, classes),
-            None => Array2::zeros((features, classes)),
+        let units = recipe.hidden * recipe.members;
+        let hidden = (units > 0).then(|| Hidden::new(uniform(features, units), recipe.dropout));
+        let last = match hidden {
+            Some(_) => (0..recipe.members).map(|_| uniform(recipe.hidden, classes)).collect(),
+            None => vec![Array2::zeros((features, classes))],
         };
         Self {
             recipe: *recipe,
             hidden,
-            weights: Parameter::new(weights),
-            bias: Parameter::new(Array2::zeros((1, classes))),
+            last: last.into_iter().map(Last::new).collect(),
             random,
             step: 0,
             seen: 0,
@@ -87,18 +89,25 @@ impl Trainer {
         let rate = self.next_rate(y.len());
         let activation = self.hidden.as_mut().map(|hidden| hidden.forward(x, &mut self.random));
         let inputs = activation.as_ref().map_or(x, |activation| activation.output.view());
-        let mut error = product(inputs, self.weights.values.view());
-        error += &self.bias.values;
-        let loss = residuals(&mut error, y, self.recipe.smoothing);
-        let back = activation.as_ref().map(|_| product(error.view(), self.weights.values.t()));
-        self.weights.descend(inputs, error.view(), rate);
-        let ones = Array2::ones((y.len(), 1));
-        self.bias.descend(ones.view(), error.view(), rate.without_decay());
+        let units = inputs.ncols() / self.last.len();
+        let mut back = activation.as_ref().map(|_| Array2::zeros(inputs.dim()));
+        let mut loss = 0.0;
+        for (member, last) in self.last.iter_mut().enumerate() {
+            let own = Slice::from(member * units..(member + 1) * units);
+            let inputs = inputs.slice_axis(Axis(1), own);
+            let mut error = last.logits(inputs);
+            loss += residuals(&mut error, y, self.recipe.smoothing);
+            if let Some(back) = &mut back {
+                let by_inputs = product(error.view(), last.weights.values.t());
+                back.slice_axis_mut(Axis(1), own).assign(&by_inputs);
+            }
+            last.descend(inputs, error.view(), rate);
+        }
         if let (Some(hidden), Some(activation), Some(back)) = (&mut self.hidden, &activation, back)
         {
             hidden.backward(x, activation, back, rate);
         }
-        loss
+        loss / self.last.len() as f64
     }
 
     /// The rate of the next step, on so many rows: that of the moment when half of them have
@@ -112,18 +121,55 @@ impl Trainer {
     }
 
     /// The network as it is now: batch normalisation by its running statistics, nothing dropped.
+    /// The mean of the members' logits is a layer of its own: it takes all their units, each with
+    /// its weights divided by the number of members.
     ///
     /// # Panics
     /// Never: the layers fit each other by construction.
     #[must_use]
     pub fn network(&self) -> Network {
-        let weights = self.weights.values.t().as_standard_layout().into_owned();
-        let bias: Array1<f32> = self.bias.values.row(0).to_owned();
+        let share = (self.last.len() as f32).recip();
+        let (units, classes) = self.last[0].weights.values.dim();
+        let mut weights = Array2::zeros((classes, units * self.last.len()));
+        let mut bias = Array1::zeros(classes);
+        let own = weights.axis_chunks_iter_mut(Axis(1), units);
+        for (mut own, last) in own.zip(&self.last) {
+            own.assign(&(&last.weights.values.t() * share));
+            bias.scaled_add(share, &last.bias.values.row(0));
+        }
         let last = Model { weights, bias };
         match &self.hidden {
             Some(hidden) => Network::of_two(hidden.layer(), last),
             None => last.into(),
         }
+    }
+}
+
+/// The last layer of a member.
+#[derive(Debug, Clone)]
+struct Last {
+    /// `[hidden units or features, classes]`
+    weights: Parameter,
+    /// `[1, classes]`
+    bias: Parameter,
+}
+
+impl Last {
+    /// A layer with these first weights.
+    fn new(weights: Array2<f32>) -> Self {
+        let bias = Array2::zeros((1, weights.ncols()));
+        Self { weights: Parameter::new(weights), bias: Parameter::new(bias) }
+    }
+
+    fn logits(&self, inputs: ArrayView2<'_, f32>) -> Array2<f32> {
+        product(inputs, self.weights.values.view()) + &self.bias.values
+    }
+
+    /// A step against the loss's derivative by the logits.
+    fn descend(&mut self, inputs: ArrayView2<'_, f32>, error: ArrayView2<'_, f32>, rate: Rate) {
+        self.weights.descend(inputs, error, rate);
+        let ones = Array2::ones((error.nrows(), 1));
+        self.bias.descend(ones.view(), error, rate.without_decay());
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::f64::consts::PI;
 
-use ndarray::linalg::general_mat_mul;
 use ndarray::parallel::prelude::*;
 use ndarray::{Array2, ArrayView2, Axis, Zip};
 use serde::{Deserialize, Serialize};
 
 use crate::Recipe;
+use crate::product::multiply;
 
 /// Decay of the running means of gradients and of their squares.
 const DECAY: (f64, f64) = (0.9, 0.999);
@@ -103,7 +103,7 @@ impl Parameter {
             .zip(inputs.axis_chunks_iter(Axis(1), BLOCK_ROWS))
             .for_each(|(((mut values, mut first), mut second), inputs)| {
                 let mut gradient = Array2::zeros(values.dim());
-                general_mat_mul(1.0, &inputs.t(), &errors, 0.0, &mut gradient);
+                multiply(inputs.t(), errors, gradient.view_mut());
                 let zip = Zip::from(&mut values).and(&mut first).and(&gradient);
                 match rate.optimizer {
                     Optimizer::AdamW => {
@@ -164,6 +164,7 @@ mod tests {
         let (hidden, dropout, smoothing, batch, epochs, seed) = (0, 0.0, 0.0, 1, 1, 1);
         let recipe = Recipe {
             hidden,
+            members: 1,
             dropout,
             smoothing,
             optimizer,

@@ -13,6 +13,7 @@ use softmax::{
 fn recipe(hidden: usize) -> Recipe {
     Recipe {
         hidden,
+        members: 1,
         dropout: 0.0,
         smoothing: 0.0,
         optimizer: Optimizer::AdamW,

@@ -104,7 +104,8 @@ fn rows_of(batch: &RecordBatch) -> std::result::Result<Vec<Row>, String> {
 }
 
 /// The embeddings of a run: `RUN/embeddings`. The manifest's parameters are the view, its
-/// facts hold `view` (the view's hash), `dims` and `classes`.
+/// facts hold `view` (the plain view's hash), `dims`, `classes` and, where there are augmented
+/// views of the training pictures, `augmented` (their hashes).
 pub struct Embedded {
     dir: PathBuf,
     manifest: Manifest,
@@ -131,6 +132,18 @@ impl Embedded {
     /// The hash of the view that the embeddings were computed with.
     pub fn view(&self) -> Result<Hash> {
         self.fact("view")
+    }
+
+    /// The hashes of the augmented views that there are of the training pictures.
+    pub fn augmented(&self) -> Result<Vec<Hash>> {
+        Ok(self.fact::<Option<_>>("augmented")?.unwrap_or_default())
+    }
+
+    /// All of them, the plain one first.
+    pub fn views(&self) -> Result<Vec<Hash>> {
+        let mut views = vec![self.view()?];
+        views.extend(self.augmented()?);
+        Ok(views)
     }
 
     /// Numbers in an embedding.

@@ -14,3 +14,4 @@ mod oracle;
 mod run;
 mod shards;
 mod tidy;
+mod views;

@@ -46,6 +46,7 @@ impl Run {
             kernels: embed::Kernels::default(),
             resize: embed::Resize::default(),
             preprocessing: View::PREPROCESSING,
+            augmentation: None,
         };
         let head = head(view.hash());
         let onnx = classifier(&backbone, &head, &view);

@@ -9,7 +9,7 @@ use std::process::{Command, Output as Ran};
 use artifact::embeddings::{Cache, Row, Storage, key, write_index};
 use artifact::images::{Image, Roi, Split, Writer};
 use artifact::{Hash, Output, Staged, Work};
-use embed::{Crop, Provider, View};
+use embed::{Crop, Provider, View, Views};
 use ndarray::Array2;
 use onnx_graph::proto::TensorProto;
 use onnx_graph::{Builder, Element, Size, attribute};
@@ -46,11 +46,20 @@ pub struct Plan {
     pub untrained: Option<i64>,
     /// Replaces a number of the embeddings.
     pub poison: Option<(usize, f32)>,
+    /// Augmented views, in which pictures are a little brighter.
+    pub augmented: u32,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { classes: 3, tracks: vec![6; 3], test: false, untrained: None, poison: None }
+        Self {
+            classes: 3,
+            tracks: vec![6; 3],
+            test: false,
+            untrained: None,
+            poison: None,
+            augmented: 0,
+        }
     }
 }
 
@@ -84,12 +93,17 @@ impl Run {
     }
 
     fn embed(&self, plan: &Plan, images: &[Image], classes: &[String], backbone: Hash, set: Hash) {
-        let view = view(backbone);
+        let views = Views { plain: view(backbone), augmented: plan.augmented };
         let keys: Vec<_> = images.iter().map(key).collect();
         let root = self.root.path().join("cache/embeddings");
-        let writer = Cache::lock(&root, view.hash()).unwrap();
-        let mut cache = Cache::open(&root, view.hash()).unwrap();
-        cache.append(&writer, &keys, Storage::F32, pixels(images, plan.poison).view()).unwrap();
+        let all = std::iter::once(views.plain.clone()).chain(views.augmented());
+        for (number, view) in all.enumerate() {
+            let writer = Cache::lock(&root, view.hash()).unwrap();
+            let mut cache = Cache::open(&root, view.hash()).unwrap();
+            let pixels = pixels(images, plan.poison) * (1.0 + 0.1 * number as f32);
+            cache.append(&writer, &keys, Storage::F32, pixels.view()).unwrap();
+        }
+        let view = &views.plain;
         let test = rows(images);
         let mut train = test.clone();
         train.retain(|row| Some(row.label) != plan.untrained);
@@ -99,12 +113,16 @@ impl Run {
             let file = write_index(output.create(name).unwrap(), rows).unwrap();
             file.finish(Some(rows.len() as u64)).unwrap()
         });
-        let facts =
-            [("view", json!(view.hash())), ("dims", json!(DIMS)), ("classes", json!(classes))];
+        let facts = [
+            ("view", json!(view.hash())),
+            ("dims", json!(DIMS)),
+            ("classes", json!(classes)),
+            ("augmented", json!(views.augmented_hashes())),
+        ];
         let work = Work {
             tool: "gtsrb-extract".into(),
             version: "1".into(),
-            parameters: view.parameters(),
+            parameters: views.parameters(),
             inputs: BTreeMap::from([("images".to_owned(), set), ("backbone".to_owned(), backbone)]),
         };
         let facts = facts.map(|(name, fact)| (name.to_owned(), fact)).into();
@@ -191,6 +209,7 @@ fn view(backbone: Hash) -> View {
         kernels: embed::Kernels::default(),
         resize: embed::Resize::default(),
         preprocessing: View::PREPROCESSING,
+        augmentation: None,
     }
 }
 

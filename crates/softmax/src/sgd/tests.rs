@@ -1,6 +1,6 @@
 //! The gradient against finite differences of a loss written a second time, in f64.
 
-use ndarray::array;
+use ndarray::{array, concatenate};
 
 use super::*;
 use crate::hidden::drop_units;
@@ -11,6 +11,7 @@ const CLASSES: usize = 3;
 fn recipe(hidden: usize, dropout: f32, smoothing: f32) -> Recipe {
     Recipe {
         hidden,
+        members: 1,
         dropout,
         smoothing,
         optimizer: Optimizer::AdamW,
@@ -28,16 +29,19 @@ fn rows(count: usize) -> (Array2<f32>, Vec<usize>) {
     (x, (0..count).map(|row| row * row % CLASSES).collect())
 }
 
-/// All parameters in f64: those of the hidden layer, if there is one, then weights and bias.
-fn parameters(trainer: &Trainer) -> Vec<Array2<f64>> {
+/// Those of the hidden layer, if there is one, then weights and bias.
+fn all(trainer: &Trainer) -> impl Iterator<Item = &Parameter> {
     let hidden = trainer.hidden.iter().flat_map(Hidden::parameters);
-    let all = hidden.chain([&trainer.weights, &trainer.bias]);
-    all.map(|parameter| parameter.values.mapv(f64::from)).collect()
+    hidden.chain(trainer.last.iter().flat_map(|last| [&last.weights, &last.bias]))
+}
+
+/// All parameters in f64.
+fn parameters(trainer: &Trainer) -> Vec<Array2<f64>> {
+    all(trainer).map(|parameter| parameter.values.mapv(f64::from)).collect()
 }
 
 fn gradients(trainer: &Trainer) -> Vec<Array2<f32>> {
-    let hidden = trainer.hidden.iter().flat_map(Hidden::parameters);
-    hidden.chain([&trainer.weights, &trainer.bias]).map(Parameter::first_gradient).collect()
+    all(trainer).map(Parameter::first_gradient).collect()
 }
 
 /// The mean loss by the book; `mask` `[rows, units]` is what dropout multiplies with.
@@ -76,8 +80,8 @@ fn check(recipe: &Recipe) {
     let (x, y) = rows(40);
     let mut trainer = Trainer::new(FEATURES, CLASSES, 40, recipe);
     // Zeros would hide mistakes in what is multiplied with them.
-    trainer.bias.values = array![[0.3, -0.2, 0.1]];
-    trainer.weights.values.mapv_inplace(|value| value + 0.1);
+    trainer.last[0].bias.values = array![[0.3, -0.2, 0.1]];
+    trainer.last[0].weights.values.mapv_inplace(|value| value + 0.1);
     let mut mask = Array2::ones((40, recipe.hidden));
     drop_units(&mut mask, recipe.dropout, &mut trainer.random.clone());
     let mask = mask.mapv(f64::from);
@@ -136,4 +140,51 @@ fn logits_of_1000_have_a_finite_loss() {
     let loss = residuals(&mut logits, &[1], 0.0);
     assert!((loss - 2000.0).abs() < 1e-3);
     assert_eq!(logits, array![[1.0, -1.0, 0.0]]);
+}
+
+/// Members that begin alike and drop nothing learn what one of them learns alone.
+#[test]
+fn members_learn_side_by_side_and_are_averaged() {
+    let (x, y) = rows(40);
+    let alone = recipe(4, 0.0, 0.1);
+    let mut one = Trainer::new(FEATURES, CLASSES, 40, &alone);
+    let mut two = Trainer::new(FEATURES, CLASSES, 40, &Recipe { members: 2, ..alone });
+    let twice = |values: &Array2<f32>| concatenate![Axis(1), values.view(), values.view()];
+    let (from, to) = (one.hidden.as_ref().unwrap(), two.hidden.as_ref().unwrap());
+    let weights = twice(&from.parameters()[0].values);
+    assert_eq!(weights.dim(), to.parameters()[0].values.dim());
+    two.hidden = Some(Hidden::new(weights, 0.0));
+    two.last = vec![one.last[0].clone(), one.last[0].clone()];
+    for _ in 0..3 {
+        let (alone, together) = (one.step(x.view(), &y), two.step(x.view(), &y));
+        assert!((alone - together).abs() < 1e-6);
+    }
+    let (one, two) = (one.network().logits(x.view()), two.network().logits(x.view()));
+    assert!((one - two).iter().all(|difference| difference.abs() < 1e-5));
+}
+
+#[test]
+fn the_networks_logits_are_the_mean_of_the_members() {
+    let (x, y) = rows(40);
+    let mut trainer =
+        Trainer::new(FEATURES, CLASSES, 40, &Recipe { members: 3, ..recipe(4, 0.0, 0.0) });
+    trainer.step(x.view(), &y);
+    let member = |index: usize| {
+        let hidden = trainer.hidden.as_ref().unwrap().layer();
+        let own = Slice::from(4 * index..4 * (index + 1));
+        let hidden = Model {
+            weights: hidden.weights.slice_axis(Axis(0), own).to_owned(),
+            bias: hidden.bias.slice_axis(Axis(0), own).to_owned(),
+        };
+        let last = &trainer.last[index];
+        let last = Model {
+            weights: last.weights.values.t().to_owned(),
+            bias: last.bias.values.row(0).to_owned(),
+        };
+        Network::of_two(hidden, last).logits(x.view())
+    };
+    let mean = (member(0) + member(1) + member(2)) / 3.0;
+    assert_ne!(member(0), member(1));
+    let found = trainer.network().logits(x.view());
+    assert!((found - mean).iter().all(|difference| difference.abs() < 1e-5));
 }
