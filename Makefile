@@ -4,7 +4,7 @@
 # that file times, touched files and copied folders never fool it.
 
 # Benchmarks are made on real frames, everything else on drawn ones unless told otherwise.
-PIPELINE  ?= $(if $(filter bench%,$(MAKECMDGOALS)),gtsrb,sample)
+PIPELINE  ?= $(if $(filter bench%,$(MAKECMDGOALS)),gtsrb-linear,sample)
 RUNS_DIR  ?= runs
 CACHE_DIR ?= cache
 PYTHON    ?= python3
@@ -31,7 +31,7 @@ FETCH      = [ -e '$(DOWNLOADS)/$(1)' ] || $(PYTHON) setup/fetch.py $(1) '$(DOWN
     bench bench-build bench-cache bench-extract bench-graphs bench-memory bench-parity bench-precision bench-train \
     oracles doc clean
 
-all: evaluate ## images to report: PIPELINE=sample|gtsrb|gtsrb-tutorial|folder
+all: evaluate ## images to report: PIPELINE=sample|gtsrb|gtsrb-fast|gtsrb-linear|gtsrb-tutorial|folder
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -117,7 +117,7 @@ browser: ## install Chromium and Node.js, fetch playwright-core, for the tests i
 
 # Of these, everything can lie on the machine already: see docs/gpu.md.
 gpu-check: DEVICE := cuda
-gpu-check: gpu-found build setup ingest .venv-gpu/ready ## right and fast on this machine's NVIDIA GPU? PIPELINE=gtsrb GTSRB=DIR
+gpu-check: gpu-found build setup ingest .venv-gpu/ready ## right and fast on this machine's NVIDIA GPU? PIPELINE=gtsrb-linear GTSRB=DIR
 	@cargo build --release --quiet --workspace --examples
 	@$(PYTHON) benches/gpu.py '$(RUNS_DIR)/$(PIPELINE)' '$(CONFIG)' '$(DOWNLOADS)' '$(RUNS_DIR)/bench' \
 	    --torch .venv-gpu/bin/python
@@ -136,7 +136,7 @@ gpu-found:
 	@touch $@
 
 # Whoever isn't there after LIMIT seconds has lost.
-bench-train: .venv-train/ready ## training beside scikit-learn, PyTorch and linfa: PIPELINE=gtsrb LIMIT=150
+bench-train: .venv-train/ready ## training beside scikit-learn, PyTorch and linfa: PIPELINE=gtsrb-linear LIMIT=150
 	@cargo build --release --quiet --workspace --example bench-train
 	@cargo build --release --quiet --manifest-path benches/linfa/Cargo.toml --target-dir target/linfa
 	@.venv-train/bin/python benches/train.py '$(RUNS_DIR)/$(PIPELINE)' \
@@ -149,15 +149,22 @@ bench-parity: .venv-train/ready ## where training ends, beside scikit-learn: PIP
 
 # This and the next two write figures of docs/training.md.
 .PHONY: bench-curves
-bench-curves: ## learning curve, few shots, baselines and penalties: PIPELINE=gtsrb GTSRB=DIR
+bench-curves: ## learning curve, few shots, baselines and penalties: PIPELINE=gtsrb-linear GTSRB=DIR
 	@$(MAKE) --no-print-directory evaluate curve shots baselines
 	@$(PYTHON) benches/curves.py '$(RUNS_DIR)/$(PIPELINE)' \
 	    '$(RUNS_DIR)/bench/curves.json' docs/images docs/training.md
 
 .PHONY: bench-heads
-bench-heads: extract ## linear heads, those by mini-batches and with a hidden layer: PIPELINE=gtsrb GTSRB=DIR
+bench-heads: extract ## linear heads, those by mini-batches and with a hidden layer: PIPELINE=gtsrb-linear GTSRB=DIR
 	@$(PYTHON) benches/heads.py target/release '$(CONFIG)' '$(RUNS_DIR)/$(PIPELINE)' \
 	    '$(RUNS_DIR)/bench/heads.json' docs/training.md
+
+# Runs that are there already count as they are.
+ACCURACY := gtsrb-tutorial gtsrb-linear gtsrb-fast gtsrb
+.PHONY: bench-accuracy
+bench-accuracy: ## accuracy and seconds of the pipelines on GTSRB: GTSRB=DIR
+	@for name in $(ACCURACY); do $(MAKE) --no-print-directory all PIPELINE=$$name || exit; done
+	@$(PYTHON) benches/accuracy.py '$(RUNS_DIR)' docs/accuracy.md '$(RUNS_DIR)/bench/accuracy.json' $(ACCURACY)
 
 # Writes 5 GB to $(CACHE_DIR)/bench-stream and removes them again.
 .PHONY: bench-stream

@@ -69,7 +69,7 @@ class Ours:
 
     def __init__(self, source, run, precision, store):
         self.run = run
-        common = ["--config", ROOT / "pipelines" / "gtsrb.toml", "--run", run]
+        common = ["--config", ROOT / "pipelines" / "gtsrb-linear.toml", "--run", run]
         tool("gtsrb-ingest", *common, "--source", source, "--store", store)
         tool("gtsrb-backbone", *common, "--precision", precision)
         self.extract = ["gtsrb-extract", *common, "--batch", BATCH, "--json", "--device", "cpu"]

@@ -61,7 +61,7 @@ def source(frames, count, folder):
 def measure(count, frames, out):
     run = out / f"memory-{count}"
     shutil.rmtree(run, ignore_errors=True)
-    common = ["--config", ROOT / "pipelines" / "gtsrb.toml", "--run", run]
+    common = ["--config", ROOT / "pipelines" / "gtsrb-linear.toml", "--run", run]
     tool("gtsrb-ingest", *common, "--source", source(frames, count, out / "source"))
     tool("gtsrb-backbone", *common, "--size", 32, "--taps", "block0:1")
     tool("gtsrb-extract", *common, "--device", "cpu", cache=new_cache(run / "cache"))

@@ -152,8 +152,8 @@ fn real_signs_and_the_exported_classifier() {
         return;
     }
     let place = Place::new();
-    succeed(&mut place.make(&["PIPELINE=gtsrb", &format!("GTSRB={signs}")]));
-    let run = place.run("gtsrb");
+    succeed(&mut place.make(&["PIPELINE=gtsrb-linear", &format!("GTSRB={signs}")]));
+    let run = place.run("gtsrb-linear");
     check_fixed_places(&run);
     let metrics = json(&run.join("metrics.json"));
     assert_eq!(metrics["test_images"], 860);
