@@ -83,6 +83,11 @@ baselines: extract ## nearest neighbours and class means
 evaluate: train ## head to metrics, predictions and report
 	@$(call STAGE,evaluate)
 
+.PHONY: demo
+demo: evaluate ## a page that classifies pictures in a browser: runs/NAME/demo
+	@[ -n "$$ONNXRUNTIME_WEB" ] || $(call FETCH,onnxruntime-web)
+	@target/release/gtsrb-predict demo --config '$(CONFIG)'
+
 # --- Checks ---------------------------------------------------------------------------
 
 VENV := .venv/ready
@@ -111,9 +116,10 @@ test-airflow: build setup .venv-airflow/ready ## the sample pipeline in Airflow,
 	@.venv-airflow/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
-browser: ## install Chromium and Node.js, fetch playwright-core, for the tests in a browser: Debian, as root
+browser: ## install and fetch what the tests in a browser need: Debian, as root
 	@setup/browser
 	@$(call FETCH,playwright-core)
+	@$(call FETCH,onnxruntime-web)
 
 # Of these, everything can lie on the machine already: see docs/gpu.md.
 gpu-check: DEVICE := cuda

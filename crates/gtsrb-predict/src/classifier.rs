@@ -62,6 +62,11 @@ impl Classifier {
         &self.head.classes
     }
 
+    /// What is seen of a picture.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
     /// Numbers in an embedding.
     pub fn dims(&self) -> usize {
         self.head.network.features()

@@ -1,8 +1,9 @@
 //! Which class any picture shows: the run's own preprocessing, backbone and head, from files
-//! to lines of standard output.
+//! to lines of standard output, or as a page for a browser.
 
 mod args;
 mod classifier;
+mod demo;
 mod label_next;
 mod output;
 mod paths;
@@ -33,7 +34,7 @@ use summary::{Chosen, Counts};
 /// The largest file that is read, in bytes; ingest reads no larger ones.
 const MAX_FILE: u64 = 64 << 20;
 
-/// Classifies the pictures that `args` name, or tries the model.
+/// Classifies the pictures that `args` name, tries the model, or writes a page that classifies.
 ///
 /// # Errors
 /// [`Missing`](stage::Fault::Missing) without a model or a path of the command line,
@@ -48,6 +49,7 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
             let tested = selftest::selftest(&run.join("model"), args.common.threads())?;
             Ok(Outcome::Checked(Summary::Tested(tested)))
         }
+        Some(Command::Demo) => demo::run(&args.common),
     }
 }
 

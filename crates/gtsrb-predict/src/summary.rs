@@ -1,6 +1,7 @@
 //! What is said at the end.
 
 use std::fmt::{self, Display};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -16,6 +17,11 @@ pub enum Summary {
     Chosen(Chosen),
     /// The model was tried.
     Tested(Tested),
+    /// A page was written.
+    Demo {
+        /// The page's folder.
+        folder: PathBuf,
+    },
 }
 
 /// Counts of pictures.
@@ -46,6 +52,11 @@ impl Display for Summary {
             // Standard output holds the pictures alone.
             Self::Predicted(_) | Self::Chosen(_) => Ok(()),
             Self::Tested(tested) => tested.fmt(f),
+            Self::Demo { folder } => {
+                let folder = folder.display();
+                writeln!(f, "page: {folder}/index.html")?;
+                write!(f, "look at it: python3 -m http.server -d '{folder}'")
+            }
         }
     }
 }
