@@ -212,6 +212,10 @@ bench-memory: bench-build ingest .venv-bench/ready ## memory of extraction for e
 bench-cache: bench-build ## what the embedding cache saves
 	@$(PYTHON) benches/cache.py '$(CONFIG)' "$$DATA" '$(CACHE_DIR)' '$(BENCH)'
 
+.PHONY: bench-predict
+bench-predict: train ## gtsrb-predict beside extraction: PIPELINE=gtsrb GTSRB=DIR
+	@$(PYTHON) benches/predict.py '$(CONFIG)' '$(RUNS_DIR)/$(PIPELINE)' "$$DATA" '$(BENCH)'
+
 .venv-precision/ready: benches/requirements-precision.txt
 	@rm -rf .venv-precision && $(PYTHON) -m venv .venv-precision
 	@.venv-precision/bin/pip install --quiet --disable-pip-version-check --requirement $<

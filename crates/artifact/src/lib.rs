@@ -5,6 +5,7 @@
 //! through an [`Output`]; whoever reads it starts from its [`Manifest`].
 
 mod answers;
+pub mod certainty;
 pub mod embeddings;
 pub mod golden;
 mod hash;

@@ -35,6 +35,8 @@ pub struct Pipeline {
     framer: Framer,
     batch: usize,
     framers: usize,
+    /// Pictures that are handed on at once, at least.
+    joined: usize,
 }
 
 /// The embeddings of one batch of pictures.
@@ -96,7 +98,15 @@ impl Pipeline {
             Bound::open(onnx, view, shape, dims, effort.threads, graph)
         };
         let models = (0..sessions).map(load).collect::<Result<Vec<_>>>()?;
-        Ok(Self { models, gpu, framer, batch: view.batch, framers: effort.total() })
+        Ok(Self { models, gpu, framer, batch: view.batch, framers: effort.total(), joined: 1 })
+    }
+
+    /// Hands on batches together until they have `pictures`, for whoever works faster on many.
+    /// Where pictures come slowly, what there is doesn't wait.
+    #[must_use]
+    pub fn joining(mut self, pictures: usize) -> Self {
+        self.joined = pictures;
+        self
     }
 
     /// The GPU that computes, if one does.
@@ -120,7 +130,7 @@ impl Pipeline {
         frame: impl Fn(P, &Framer, &mut [u8]) -> Result<T> + Sync,
         mut collect: impl FnMut(Batch<T>) -> Result<()>,
     ) -> Result<()> {
-        let Self { models, gpu: _, framer, batch, framers } = self;
+        let Self { models, gpu: _, framer, batch, framers, joined } = self;
         let (jobs, to_frame) = queue(framers);
         let (framed, to_infer) = queue(2 * models.len());
         let (done, results) = sync_channel(AHEAD * models.len());
@@ -140,7 +150,7 @@ impl Pipeline {
             // Only the threads hold ends of the queues now, so that an end closes with them.
             drop((to_frame, framed, to_infer));
             scope.spawn(move || read_all(pictures, &jobs, &tickets, &done, batch));
-            collect_all(&results, &returned, &mut collect)
+            collect_all(&results, &returned, joined, &mut collect)
         })
     }
 }
@@ -222,14 +232,17 @@ fn infer_all<T>(framed: &Shared<Framed<T>>, done: &Done<T>, model: &mut Bound) {
     }
 }
 
-/// Hands batches on in the order of their numbers; those that are early wait.
+/// Hands batches on in the order of their numbers; those that are early wait. Some are joined
+/// until they have `least` pictures or nothing has come for a while.
 fn collect_all<T>(
     results: &Receiver<Result<(u64, Batch<T>)>>,
     returned: &Receiver<()>,
+    least: usize,
     collect: &mut impl FnMut(Batch<T>) -> Result<()>,
 ) -> Result<()> {
     let mut early = BTreeMap::new();
     let mut number = 0;
+    let mut joined: Option<Batch<T>> = None;
     loop {
         check_interrupt()?;
         match results.recv_timeout(LOOK_FOR_SIGNALS) {
@@ -237,14 +250,31 @@ fn collect_all<T>(
                 let (place, batch) = result?;
                 early.insert(place, batch);
             }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            Err(RecvTimeoutError::Timeout) => joined.take().map_or(Ok(()), &mut *collect)?,
+            Err(RecvTimeoutError::Disconnected) => {
+                return joined.take().map_or(Ok(()), &mut *collect);
+            }
         }
         while let Some(batch) = early.remove(&number) {
             number += 1;
             // There is one: its batch has come.
             let _ = returned.try_recv();
-            collect(batch)?;
+            let block = join(joined.take(), batch);
+            if block.items.len() >= least {
+                collect(block)?;
+            } else {
+                joined = Some(block);
+            }
         }
     }
+}
+
+/// One batch after the other.
+fn join<T>(first: Option<Batch<T>>, second: Batch<T>) -> Batch<T> {
+    let Some(mut first) = first else {
+        return second;
+    };
+    first.items.extend(second.items);
+    first.embeddings.extend(second.embeddings);
+    first
 }

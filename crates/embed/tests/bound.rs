@@ -115,3 +115,27 @@ fn a_pipeline_gives_the_bits_of_plain_runs_in_order() {
         assert_eq!(found, plain(&data), "{count} pictures, {effort:?}");
     }
 }
+
+#[test]
+fn joined_batches_are_the_same_pictures_at_once() {
+    if !runtime() {
+        return;
+    }
+    let data = pictures(45, 7);
+    let pipeline = Pipeline::open(TINY, 64, &view(), Effort::plain(2), false).unwrap().joining(20);
+    let (mut counts, mut found) = (Vec::new(), Vec::new());
+    let frame = |place: usize, _: &_, out: &mut [u8]| {
+        out.copy_from_slice(&data[place * PICTURE..][..PICTURE]);
+        Ok(place)
+    };
+    let collect = |block: Batch<usize>| {
+        counts.push(block.items.len());
+        found.extend(block.embeddings);
+        Ok(())
+    };
+    pipeline.run((0..45).map(Ok), frame, collect).unwrap();
+    // Those that the machine was slow with may come alone; the last are fewer.
+    assert!(counts.iter().all(|count| *count <= 24), "{counts:?}");
+    assert_eq!(counts.iter().sum::<usize>(), 45);
+    assert_eq!(found, plain(&data));
+}

@@ -1,5 +1,6 @@
 //! Flags and settings of `gtsrb-evaluate`.
 
+use artifact::certainty::WISHED_ACCURACY;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -99,7 +100,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { gallery: MOST, wished_accuracy: 0.99 }
+        Self { gallery: MOST, wished_accuracy: WISHED_ACCURACY }
     }
 }
 

@@ -1,6 +1,7 @@
 //! From a head and the test images' embeddings to all that is said of them.
 
 use artifact::Answers;
+use artifact::certainty::Answer;
 use artifact::embeddings::Row;
 use artifact::images::Split;
 use ndarray::Array2;
@@ -11,7 +12,7 @@ use crate::args::Settings;
 use crate::calibration::Calibration;
 use crate::interval::Units;
 use crate::metrics::{Details, Metrics, Scored, measure, score_all};
-use crate::selective::{Answer, Selective};
+use crate::selective::Selective;
 use crate::slices::slice_all;
 use crate::sources::Sources;
 use crate::survey::{Look, survey};
@@ -45,14 +46,12 @@ impl Evaluation {
         let probabilities = probabilities(logits, head.temperature);
         let scored = score_all(&labels, &probabilities);
         let looks = survey(&sources.images, Split::Test)?;
-        let answers = |scored: &[Scored]| -> Vec<Answer> {
-            scored.iter().map(|s| (s.confidence, s.correct())).collect()
-        };
-        let unseen = kept_out.map(|k| answers(&score_all(&k.labels, &k.probabilities)));
+        let answers: Vec<Answer> = scored.iter().map(|s| (s.confidence, s.correct())).collect();
+        let unseen = kept_out.map(Answers::certainty);
         let details = Details {
             calibration: Calibration::of(&scored, &probabilities, head.temperature),
             selective: Selective::of(
-                &answers(&scored),
+                &answers,
                 &unseen.unwrap_or_default(),
                 settings.wished_accuracy,
             ),

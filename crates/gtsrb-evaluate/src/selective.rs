@@ -5,6 +5,7 @@
 //! that hadn't seen them. On the test images it is only measured: chosen there, it would promise
 //! what the next pictures don't keep.
 
+use artifact::certainty::{Answer, Step, choose, steps};
 use serde::{Deserialize, Serialize};
 
 use crate::interval::wilson;
@@ -53,9 +54,6 @@ pub struct Answered {
     pub accuracy_interval: Option<Interval>,
 }
 
-/// Confidence of an answer and whether it is right.
-pub type Answer = (f64, bool);
-
 impl Selective {
     /// Measures `test` answers, not empty, and chooses a threshold on those `kept_out` of training.
     #[must_use]
@@ -83,37 +81,6 @@ impl Answered {
             accuracy_interval: (count > 0).then(|| wilson(hits, count)),
         }
     }
-}
-
-/// Answers from the most confident one down to one confidence.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Step {
-    confidence: f64,
-    images: usize,
-    wrong: usize,
-}
-
-/// One step for each confidence that occurs, from the highest to the lowest.
-fn steps(answers: &[Answer]) -> Vec<Step> {
-    let mut sorted = answers.to_vec();
-    sorted.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let mut steps: Vec<Step> = Vec::new();
-    let mut wrong = 0;
-    for (before, (confidence, right)) in sorted.into_iter().enumerate() {
-        wrong += usize::from(!right);
-        let step = Step { confidence, images: before + 1, wrong };
-        match steps.last_mut() {
-            Some(last) if last.confidence.to_bits() == confidence.to_bits() => *last = step,
-            _ => steps.push(step),
-        }
-    }
-    steps
-}
-
-/// The lowest confidence from which at least the share `wished` of answers is right.
-fn choose(answers: &[Answer], wished: f64) -> Option<f64> {
-    let reached = |step: &&Step| (step.images - step.wrong) as f64 >= wished * step.images as f64;
-    steps(answers).iter().rev().find(reached).map(|step| step.confidence)
 }
 
 /// Mean risk over all numbers of answers. Which of equally confident answers comes first is
@@ -161,15 +128,6 @@ mod tests {
         let points = [[1.0, 0.0], [3.0, 1.0 / 3.0], [4.0, 0.25], [5.0, 0.2], [6.0, 2.0 / 6.0]];
         assert_eq!(of.risk_by_coverage, points.map(|[images, risk]| [images / 6.0, risk]));
         assert_eq!(of.threshold, None);
-    }
-
-    #[test]
-    fn the_threshold_covers_as_much_as_the_wish_allows() {
-        let chosen = |wished| choose(&ANSWERS, wished);
-        assert_eq!(chosen(1.0), Some(0.9));
-        assert_eq!(chosen(0.8), Some(0.6));
-        assert_eq!(chosen(0.5), Some(0.5));
-        assert_eq!(choose(&[(0.9, false)], 0.5), None);
     }
 
     #[test]

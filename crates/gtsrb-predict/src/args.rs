@@ -42,7 +42,8 @@ pub struct Args {
     #[arg(long, value_name = "K", default_value = "1")]
     pub top: NonZeroUsize,
     /// A picture whose best probability is lower is unsure [default: the confidence that the run's
-    /// evaluation chose for the accuracy wished there, 0.5 without one]
+    /// evaluation chose for the accuracy wished there; without one, that from which 99 % are right
+    /// of what training kept out]
     #[arg(long, value_name = "P", value_parser = probability)]
     pub threshold: Option<f32>,
     /// Also write path, predicted class and all probabilities to a Parquet file

@@ -18,6 +18,9 @@ pub const TRAIN: &str = "gtsrb-train";
 /// The whole classifier's file.
 pub const WHOLE: &str = "classifier.onnx";
 const HEAD: &str = "head.safetensors";
+/// Pictures that the head is applied to at once: its weights are many, and brought into the order
+/// that a matrix product wants each time.
+const BLOCK: usize = 128;
 
 /// A model's backbone, view and head, known to belong together.
 pub struct Classifier {
@@ -92,7 +95,8 @@ impl Classifier {
                 view.batch = view.batch.min(Provider::Cpu.batch());
             }
         }
-        Pipeline::open(&self.onnx, self.dims(), &view, Effort::plain(threads), false)
+        let effort = Effort::plain(threads);
+        Ok(Pipeline::open(&self.onnx, self.dims(), &view, effort, false)?.joining(BLOCK))
     }
 
     /// `embeddings` as rows `[pictures, dims]`, rounded as the cache rounds them: the head has
