@@ -4,6 +4,7 @@
 mod args;
 mod balance;
 mod calibration;
+mod card;
 mod compare;
 mod confident;
 mod eigen;
@@ -40,6 +41,7 @@ use stage::{Outcome, Result};
 
 use crate::args::{Command, Settings};
 use crate::balance::balance;
+use crate::card::Card;
 use crate::evaluation::Evaluation;
 use crate::gallery::gallery;
 use crate::map::Map;
@@ -127,15 +129,15 @@ fn stage_files(
     output: &Output,
 ) -> Result<Vec<Staged>> {
     let Seen { evaluation, train, space, quality } = seen;
-    let (images, metrics) = (&sources.images, &evaluation.metrics);
-    let training = sources.training()?;
+    let (images, metrics, name) = (&sources.images, &evaluation.metrics, &sources.name());
+    let (training, manifests) = (sources.training()?, sources.provenance()?);
     let balance = balance(images.classes(), &space.rows, &evaluation.rows);
     let map = Map::of(evaluation, space);
     let figures = Figures::draw(metrics, &training, &balance, &map);
     let pictures = settings.gallery > 0;
     let sprite = pictures.then(|| Sprite::of(images)).transpose()?;
     let page = Report {
-        name: &sources.name(),
+        name,
         metrics,
         training: &training,
         confused: &Confused::of(images, evaluation, space, train, pictures)?,
@@ -147,8 +149,10 @@ fn stage_files(
         balance: &balance,
         quality,
         odd: &quality.pictures(images, settings.gallery.min(ODD))?,
-        manifests: &sources.provenance()?,
+        manifests: &manifests,
     }
     .render(&figures)?;
-    Results { evaluation, quality, map: &map, figures: &figures, page: &page }.stage(output)
+    let card = Card { name, metrics, training: &training, manifests: &manifests }.render()?;
+    let map = &map;
+    Results { evaluation, quality, map, figures: &figures, page: &page, card: &card }.stage(output)
 }

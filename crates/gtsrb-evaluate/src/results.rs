@@ -22,6 +22,8 @@ pub struct Results<'a> {
     pub figures: &'a Figures,
     /// The page.
     pub page: &'a str,
+    /// The model card.
+    pub card: &'a str,
 }
 
 impl Results<'_> {
@@ -35,6 +37,7 @@ impl Results<'_> {
             self.predictions(output)?,
             self.submission(output)?,
             output.write("report.html", self.page.as_bytes())?,
+            output.write("MODEL_CARD.md", self.card.as_bytes())?,
             self.confusion(output)?,
             self.labels_to_check(output)?,
             self.map(output)?,

@@ -9,8 +9,9 @@ use std::process::{Command, Output};
 use artifact::Hash;
 use fixture::{Fixture, Shape, manifest, view};
 
-const FILES: [&str; 20] = [
+const FILES: [&str; 21] = [
     "manifest.json",
+    "MODEL_CARD.md",
     "confusion.csv",
     "metrics.json",
     "predictions.parquet",

@@ -7,6 +7,7 @@
 mod archive;
 mod args;
 mod bad;
+mod card;
 mod check;
 mod duplicates;
 mod labels;
@@ -82,10 +83,13 @@ fn commit(output: Output, source: &Source<'_>, set: Set) -> Result<Manifest> {
     let mut files = write::write(&output, source, Split::Train, &classes, &train, &progress)?;
     files.extend(write::write(&output, source, Split::Test, &classes, &test, &progress)?);
     let train_counts = per_class(&train, classes.len());
+    let test_counts = per_class(&test, classes.len());
+    let card = card::card(&classes, &train_counts, &test_counts);
+    files.push(output.write("README.md", card.as_bytes())?);
     let facts = [
         ("set", summary::set_name(&train_counts)),
         ("train_per_class", json!(train_counts)),
-        ("test_per_class", json!(per_class(&test, classes.len()))),
+        ("test_per_class", json!(test_counts)),
         ("rejected", json!(bad)),
         ("classes", json!(classes)),
     ];

@@ -20,8 +20,8 @@ fn broken(breaks: impl FnOnce(&Path), code: i32, wanted: &str) {
     official(&source);
     place.ingest("run", &source, &[]).succeeds();
     let before = place.images("run");
-    // Of two splits: pictures and index; and the manifest.
-    assert_eq!(before.len(), 5);
+    // Of two splits: pictures and index; the card, and the manifest.
+    assert_eq!(before.len(), 6);
     breaks(&source);
     place.ingest("run", &source, &[]).fails(code, wanted);
     assert_eq!(place.images("run"), before, "earlier images were touched");
