@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use artifact::embeddings::Row;
 use artifact::images::{Image, ImageSet, Split};
 use image::RgbImage;
 use image::imageops::{FilterType, resize};
 use ndarray::ArrayView1;
 use picture::Picture;
+use rayon::prelude::*;
 use stage::{Error, Result};
 
 use crate::evaluation::Evaluation;
@@ -32,7 +34,7 @@ pub struct Mistake {
 pub fn gallery(images: &ImageSet, evaluation: &Evaluation, count: usize) -> Result<Vec<Mistake>> {
     let Evaluation { rows, scored, probabilities, .. } = evaluation;
     let chosen = worst(scored, count);
-    let mut pictures = load(images, Split::Test, &chosen)?;
+    let mut pictures = load(images, Split::Test, rows, &chosen)?;
     let mistake = |&row: &usize| {
         let picture = pictures.remove(&row)?;
         let (path, top) = (rows[row].path.clone(), first_five(probabilities.row(row)));
@@ -57,22 +59,21 @@ fn worst(scored: &[Scored], count: usize) -> Vec<usize> {
     rows
 }
 
-/// The pictures of the rows `chosen` of `split`, no row twice, as `data:` addresses.
-pub fn load(images: &ImageSet, split: Split, chosen: &[usize]) -> Result<BTreeMap<usize, String>> {
-    let mut found = BTreeMap::new();
-    let mut first = 0;
-    for batch in images.batches(split) {
-        if found.len() == chosen.len() {
-            break;
-        }
-        stage::check_interrupt()?;
-        let batch = batch?;
-        for &row in chosen.iter().filter(|row| (first..first + batch.len()).contains(*row)) {
-            found.insert(row, address(&batch[row - first])?);
-        }
-        first += batch.len();
-    }
-    Ok(found)
+/// The pictures of the rows `chosen` of `split`, no row twice, as `data:` addresses; `rows` is what
+/// the index says of all. No other picture is read.
+pub fn load(
+    images: &ImageSet,
+    split: Split,
+    rows: &[Row],
+    chosen: &[usize],
+) -> Result<BTreeMap<usize, String>> {
+    stage::check_interrupt()?;
+    let mut chosen = chosen.to_vec();
+    chosen.sort_unstable();
+    let keys = chosen.iter().map(|&row| (row, rows[row].key)).collect();
+    let found: Vec<Image> = images.pick(split, keys).collect::<Result<_>>()?;
+    let addresses: Vec<String> = found.par_iter().map(address).collect::<Result<_>>()?;
+    Ok(chosen.into_iter().zip(addresses).collect())
 }
 
 /// The picture, made small and without anything but its pixels, as a `data:` address.

@@ -112,8 +112,12 @@ impl Seen {
     fn of(sources: &Sources, settings: &Settings) -> Result<Self> {
         let kept_out = sources.kept_out()?;
         let (evaluation, embeddings) = Evaluation::of(sources, settings, kept_out.as_ref())?;
-        let train = survey(&sources.images, Split::Train)?;
-        let space = Space::of(sources, embeddings)?;
+        // Both read files between computing: together they leave no thread idle.
+        let (train, space) = rayon::join(
+            || survey(&sources.images, Split::Train),
+            || Space::of(sources, embeddings),
+        );
+        let (train, space) = (train?, space?);
         let same = |test: usize, row: usize| evaluation.looks[test].pixels == train[row].pixels;
         let near = Near::of(sources, &space, WORST, same)?;
         let quality = Quality::of(&evaluation, &train, kept_out.as_ref(), &space, &near);
@@ -148,7 +152,7 @@ fn stage_files(
         }),
         balance: &balance,
         quality,
-        odd: &quality.pictures(images, settings.gallery.min(ODD))?,
+        odd: &quality.pictures(images, evaluation, space, settings.gallery.min(ODD))?,
         manifests: &manifests,
     }
     .render(&figures)?;

@@ -52,8 +52,8 @@ impl Confused {
         let mut of_train = wanted(clear.values().flatten().copied().collect());
         of_train.sort_unstable();
         let of_test = wanted(tests.iter().flatten().copied().collect());
-        let of_train = load(images, Split::Train, &of_train)?;
-        let of_test = load(images, Split::Test, &of_test)?;
+        let of_train = load(images, Split::Train, &space.rows, &of_train)?;
+        let of_test = load(images, Split::Test, &evaluation.rows, &of_test)?;
         let reference = |class| of_train.get(&clear[&class]?).cloned();
         let pair = |(&(images, truth, guess), rows): (&(u64, usize, usize), &Vec<usize>)| Self {
             truth,

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::Write;
 
 use artifact::Answers;
+use artifact::embeddings::Row;
 use artifact::harmless;
 use artifact::images::{ImageSet, Split};
 use stage::{Error, Result};
@@ -146,19 +147,25 @@ impl Quality {
 
     /// The pictures of the first `count` findings of each kind, as `data:` addresses; after each
     /// that of its twin, if it has one.
-    pub fn pictures(&self, images: &ImageSet, count: usize) -> Result<Vec<Vec<Vec<String>>>> {
+    pub fn pictures(
+        &self,
+        images: &ImageSet,
+        evaluation: &Evaluation,
+        space: &Space,
+        count: usize,
+    ) -> Result<Vec<Vec<Vec<String>>>> {
         let shown = |kind: &Findings| {
             kind.found.iter().take(count).map(Finding::places).collect::<Vec<_>>()
         };
         let kinds: Vec<Vec<Vec<(Split, usize)>>> = self.kinds.iter().map(shown).collect();
-        let of = |split: Split| {
+        let of = |split: Split, index: &[Row]| {
             let all = kinds.iter().flatten().flatten().filter(|place| place.0 == split);
             let mut rows: Vec<usize> = all.map(|place| place.1).collect();
             rows.sort_unstable();
             rows.dedup();
-            load(images, split, &rows)
+            load(images, split, index, &rows)
         };
-        let (train, test) = (of(Split::Train)?, of(Split::Test)?);
+        let (train, test) = (of(Split::Train, &space.rows)?, of(Split::Test, &evaluation.rows)?);
         let picture = |(split, row): (Split, usize)| {
             let there = if split == Split::Train { &train } else { &test };
             there.get(&row).cloned().unwrap_or_default()

@@ -2,6 +2,7 @@
 
 use artifact::{Output, Staged};
 use figure::png;
+use rayon::prelude::*;
 use stage::{Error, Result};
 
 use crate::evaluation::Evaluation;
@@ -42,9 +43,12 @@ impl Results<'_> {
             self.labels_to_check(output)?,
             self.map(output)?,
         ];
-        for (name, drawing) in self.figures.named() {
+        let figures = self.figures.named();
+        let pixels: Vec<Vec<u8>> =
+            figures.par_iter().map(|(_, drawing)| png(drawing)).collect::<Result<_>>()?;
+        for ((name, drawing), pixels) in figures.iter().zip(&pixels) {
             files.push(output.write(&format!("report/{name}.svg"), drawing.as_bytes())?);
-            files.push(output.write(&format!("report/{name}.png"), &png(drawing)?)?);
+            files.push(output.write(&format!("report/{name}.png"), pixels)?);
         }
         Ok(files)
     }

@@ -69,8 +69,14 @@ pub fn sign(roi: Roi, width: u32, height: u32) -> [i32; 4] {
 impl Luma {
     fn of(picture: &Picture, image: &Image) -> Self {
         let [x1, y1, x2, y2] = sign(image.roi, picture.width(), picture.height());
-        let values = (y1..y2).flat_map(|y| (x1..x2).map(move |x| luma(picture, x, y)));
-        Self { width: (x2 - x1) as usize, height: (y2 - y1) as usize, values: values.collect() }
+        let (width, height) = ((x2 - x1) as usize, (y2 - y1) as usize);
+        let mut values = Vec::with_capacity(width * height);
+        let lines = picture.rgb().chunks_exact(3 * picture.width() as usize);
+        for line in lines.skip(y1 as usize).take(height) {
+            let (pixels, _) = line[3 * x1 as usize..3 * x2 as usize].as_chunks();
+            values.extend(pixels.iter().copied().map(luma));
+        }
+        Self { width, height, values }
     }
 
     fn mean(&self) -> f64 {
@@ -98,9 +104,8 @@ impl Luma {
     }
 }
 
-fn luma(picture: &Picture, x: i32, y: i32) -> f64 {
-    let at = 3 * (y as usize * picture.width() as usize + x as usize);
-    let [r, g, b] = [0, 1, 2].map(|channel| f64::from(picture.rgb()[at + channel]));
+fn luma(rgb: [u8; 3]) -> f64 {
+    let [r, g, b] = rgb.map(f64::from);
     0.299 * r + 0.587 * g + 0.114 * b
 }
 
