@@ -4,6 +4,7 @@ use std::fmt::{self, Display};
 
 use artifact::Hash;
 use artifact::embeddings::Storage;
+use artifact::images::Split;
 use serde::{Deserialize, Serialize};
 use stage::{Error, Result};
 
@@ -136,6 +137,12 @@ impl View {
     #[must_use]
     pub fn augmented(&self, number: u32) -> Self {
         Self { augmentation: Some(Augmentation::new(number)), ..self.clone() }
+    }
+
+    /// The pictures that it is of: all, or if it is augmented those that are trained on.
+    #[must_use]
+    pub fn splits(&self) -> &'static [Split] {
+        if self.augmentation.is_some() { &[Split::Train] } else { &Split::ALL }
     }
 
     /// Which part of a picture is seen in how many pixels, whatever resizes it.

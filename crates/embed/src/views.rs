@@ -21,7 +21,12 @@ impl Views {
         (1..=self.augmented).map(|number| self.plain.augmented(number))
     }
 
-    /// Their names.
+    /// All views, the plain one first.
+    pub fn all(&self) -> impl Iterator<Item = View> {
+        std::iter::once(self.plain.clone()).chain(self.augmented())
+    }
+
+    /// The names of the augmented ones.
     #[must_use]
     pub fn augmented_hashes(&self) -> Vec<Hash> {
         self.augmented().map(|view| view.hash()).collect()

@@ -10,10 +10,11 @@ use image::imageops::{FilterType, resize};
 use ndarray::ArrayView1;
 use picture::Picture;
 use rayon::prelude::*;
-use stage::{Error, Result};
+use stage::Result;
 
 use crate::evaluation::Evaluation;
 use crate::metrics::Scored;
+use crate::survey::{damaged, decode};
 
 /// Longest side of a picture in the report, in pixels: what bounds the report's size.
 const SIDE: u32 = 96;
@@ -51,9 +52,15 @@ fn first_five(probabilities: ArrayView1<'_, f32>) -> Vec<(usize, f32)> {
     classes
 }
 
-/// Rows of the wrong answers, most confident first, earlier rows first among equals.
+/// Rows of the wrong answers, most confident first.
 fn worst(scored: &[Scored], count: usize) -> Vec<usize> {
-    let mut rows: Vec<usize> = (0..scored.len()).filter(|i| !scored[*i].correct()).collect();
+    surest(scored, |scored| !scored.correct(), count)
+}
+
+/// Rows of the `count` answers `of` a kind with the highest confidence, earlier rows first among
+/// equals.
+pub fn surest(scored: &[Scored], of: impl Fn(&Scored) -> bool, count: usize) -> Vec<usize> {
+    let mut rows: Vec<usize> = (0..scored.len()).filter(|i| of(&scored[*i])).collect();
     rows.sort_by(|a, b| scored[*b].confidence.total_cmp(&scored[*a].confidence).then(a.cmp(b)));
     rows.truncate(count);
     rows
@@ -78,12 +85,8 @@ pub fn load(
 
 /// The picture, made small and without anything but its pixels, as a `data:` address.
 fn address(image: &Image) -> Result<String> {
-    let damaged = |reason: String| {
-        Error::data(format!("images: {}: {reason}: run gtsrb-ingest again", image.path))
-    };
-    let picture = Picture::decode(&image.bytes).map_err(|e| damaged(e.to_string()))?;
-    let small = thumbnail(picture).ok_or_else(|| damaged("odd size".into()))?;
-    let png = small.to_png().map_err(|e| damaged(e.to_string()))?;
+    let small = thumbnail(decode(image)?).ok_or_else(|| damaged(image, &"odd size"))?;
+    let png = small.to_png().map_err(|e| damaged(image, &e))?;
     Ok(format!("data:image/png;base64,{}", base64(&png)))
 }
 

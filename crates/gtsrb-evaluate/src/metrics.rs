@@ -1,8 +1,11 @@
 //! The numbers: from labels and probabilities to accuracy, calibration and the
 //! confusion matrix, each with its definition.
 
+use std::path::Path;
+
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
+use stage::{Error, Result};
 
 use crate::calibration::Calibration;
 use crate::interval::{Unit, Units, wilson};
@@ -58,6 +61,20 @@ pub struct Metrics {
     pub slices: Vec<Slicing>,
     /// How each number above is defined, for whoever opens the file alone.
     pub definitions: Definitions,
+}
+
+impl Metrics {
+    /// Reads `RUN/metrics.json`.
+    ///
+    /// # Errors
+    /// [`Missing`](stage::Fault::Missing) where it isn't, [`Data`](stage::Fault::Data) if it is
+    /// damaged or of another release.
+    pub fn read(run: &Path) -> Result<Self> {
+        let path = run.join("metrics.json");
+        let bytes = std::fs::read(&path).map_err(|e| Error::read(&path, &e))?;
+        serde_json::from_slice(&bytes)
+            .map_err(|e| Error::data(format!("{}: {e}: remove it and run again", path.display())))
+    }
 }
 
 /// What is measured beside the headline and the classes.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use artifact::embeddings::Row;
 use baseline::neighbours;
-use ndarray::{ArrayView1, ArrayView2};
+use ndarray::ArrayView1;
 use stage::Result;
 
 use crate::sources::Sources;
@@ -71,13 +71,11 @@ impl Near {
 fn candidates(space: &Space, same: impl Fn(usize, usize) -> bool) -> Vec<Pair> {
     let all: Vec<usize> = (0..space.train.nrows()).collect();
     let found = neighbours(space.train.view(), &all, space.test.view(), CANDIDATES);
-    let (test, train) = (lengths(space.test.view()), lengths(space.train.view()));
     let mut pairs: Vec<Pair> = Vec::new();
     for (row, found) in found.into_iter().enumerate() {
         for other in found.into_iter().filter(|&other| !same(row, other)) {
-            let product = space.test.row(row).dot(&space.train.row(other));
-            let cosine = f64::from(product) / (test[row] * train[other]).max(f64::MIN_POSITIVE);
-            pairs.push(Pair { test: row, train: other, distance: 1.0 - cosine });
+            let distance = distance(space.test.row(row), space.train.row(other));
+            pairs.push(Pair { test: row, train: other, distance });
         }
     }
     sort(&mut pairs);
@@ -97,10 +95,6 @@ fn closest(mut pairs: Vec<Pair>, count: usize) -> Vec<Pair> {
     pairs.retain(|pair| seen.insert(pair.test));
     pairs.truncate(count);
     pairs
-}
-
-fn lengths(x: ArrayView2<'_, f32>) -> Vec<f64> {
-    x.rows().into_iter().map(|row| product(row, row).sqrt()).collect()
 }
 
 fn product(a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>) -> f64 {
@@ -134,7 +128,8 @@ fn neighbouring_frames(rows: &[Row]) -> Vec<[usize; 2]> {
     pairs.into_iter().step_by(step).collect()
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
+/// The value in the middle, the upper one of two.
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()
 }

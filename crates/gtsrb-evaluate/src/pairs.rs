@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use stage::Result;
 
 use crate::evaluation::Evaluation;
-use crate::gallery::load;
-use crate::metrics::Metrics;
+use crate::gallery::{load, surest};
+use crate::metrics::{Metrics, Scored};
+use crate::near::median;
 use crate::space::Space;
 use crate::survey::Look;
 use crate::words::percent;
@@ -92,12 +93,8 @@ fn most_confused(metrics: &Metrics) -> Vec<(u64, usize, usize)> {
 
 /// Rows of test pictures of class `truth` taken for `guess`, the most confident first.
 fn examples(evaluation: &Evaluation, truth: usize, guess: usize) -> Vec<usize> {
-    let scored = &evaluation.scored;
-    let of_cell = |&row: &usize| scored[row].label == truth && scored[row].predicted == guess;
-    let mut rows: Vec<usize> = (0..scored.len()).filter(of_cell).collect();
-    rows.sort_by(|a, b| scored[*b].confidence.total_cmp(&scored[*a].confidence).then(a.cmp(b)));
-    rows.truncate(SHOWN);
-    rows
+    let of_cell = |scored: &Scored| scored.label == truth && scored.predicted == guess;
+    surest(&evaluation.scored, of_cell, SHOWN)
 }
 
 /// The training picture of `class` that shows it best: of those that are nearer to the class's mean
@@ -105,9 +102,7 @@ fn examples(evaluation: &Evaluation, truth: usize, guess: usize) -> Vec<usize> {
 fn reference(class: usize, space: &Space, train: &[Look]) -> Option<usize> {
     let rows: Vec<usize> = (0..train.len()).filter(|&row| space.labels[row] == class).collect();
     let median = |value: &dyn Fn(usize) -> f64| {
-        let mut values: Vec<f64> = rows.iter().map(|&row| value(row)).collect();
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied().unwrap_or_default()
+        median(rows.iter().map(|&row| value(row)).collect()).unwrap_or_default()
     };
     let (near, large) =
         (|row: usize| space.remoteness[row], |row: usize| f64::from(train[row].side));

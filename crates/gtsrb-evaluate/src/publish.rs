@@ -109,11 +109,8 @@ impl Release {
         }
         let manifest = Manifest::read(dir, EVALUATE)?;
         manifest.verify(dir, "metrics.json")?;
-        let path = dir.join("metrics.json");
-        let bytes = std::fs::read(&path).map_err(|e| Error::read(&path, &e))?;
-        let metrics = serde_json::from_slice(&bytes)
-            .map_err(|e| Error::data(format!("{}: {e}: run {EVALUATE} again", path.display())))?;
-        Ok(Some(Self { metrics, images: manifest.work.inputs.get("images").copied() }))
+        let images = manifest.work.inputs.get("images").copied();
+        Ok(Some(Self { metrics: Metrics::read(dir)?, images }))
     }
 }
 

@@ -4,12 +4,11 @@ use artifact::images::{Image, ImageSet, Split};
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{FilterType, crop_imm, resize};
 use image::{ExtendedColorType, RgbImage};
-use picture::Picture;
 use rayon::prelude::*;
 use stage::{Error, Result};
 
 use crate::gallery::base64;
-use crate::survey::sign;
+use crate::survey::{damaged, decode, sign};
 
 /// Pixels a side of a tile: enough to read a sign.
 pub const SIDE: u32 = 28;
@@ -52,14 +51,11 @@ impl Sprite {
 
 /// What is in the sign's box.
 fn tile(image: &Image) -> Result<RgbImage> {
-    let damaged = |reason: &dyn std::fmt::Display| {
-        Error::data(format!("images: {}: {reason}: run gtsrb-ingest again", image.path))
-    };
-    let picture = Picture::decode(&image.bytes).map_err(|e| damaged(&e))?;
+    let picture = decode(image)?;
     let (width, height) = (picture.width(), picture.height());
     let corners = sign(image.roi, width, height);
     let full = RgbImage::from_raw(width, height, picture.into_rgb())
-        .ok_or_else(|| damaged(&"odd size"))?;
+        .ok_or_else(|| damaged(image, &"odd size"))?;
     let [x1, y1, x2, y2] = corners.map(|corner| corner as u32);
     let sign = crop_imm(&full, x1, y1, x2 - x1, y2 - y1).to_image();
     Ok(resize(&sign, SIDE, SIDE, FilterType::Triangle))
@@ -86,6 +82,8 @@ fn address(tiles: &[RgbImage], columns: usize) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use picture::Picture;
+
     use super::*;
 
     #[test]

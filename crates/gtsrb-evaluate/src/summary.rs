@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use stage::{Error, Result};
+use stage::Result;
 
 use crate::compare::Comparison;
 use crate::metrics::{Interval, Metrics};
@@ -66,12 +66,7 @@ impl Headline {
 
     /// The summary of the results that are in the folder `run`.
     pub fn read(run: &Path) -> Result<Self> {
-        let path = run.join("metrics.json");
-        let bytes = std::fs::read(&path).map_err(|e| Error::read(&path, &e))?;
-        let metrics = serde_json::from_slice(&bytes).map_err(|e| {
-            Error::data(format!("{}: {e}: remove it and run again", path.display()))
-        })?;
-        Ok(Self::new(&metrics, run))
+        Ok(Self::new(&Metrics::read(run)?, run))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the pictures themselves are like: size, brightness and sharpness of every sign.
 
+use std::fmt::Display;
+
 use artifact::Hash;
 use artifact::images::{Image, ImageSet, Roi, Split};
 use picture::Picture;
@@ -36,8 +38,7 @@ pub fn survey(images: &ImageSet, split: Split) -> Result<Vec<Look>> {
 }
 
 fn look(image: &Image) -> Result<Look> {
-    let damaged = |e| Error::data(format!("images: {}: {e}: run gtsrb-ingest again", image.path));
-    let picture = Picture::decode(&image.bytes).map_err(damaged)?;
+    let picture = decode(image)?;
     let luma = Luma::of(&picture, image);
     Ok(Look {
         path: image.path.clone(),
@@ -47,6 +48,16 @@ fn look(image: &Image) -> Result<Look> {
         sharpness: luma.sharpness(),
         pixels: image.pixels,
     })
+}
+
+/// A stored picture.
+pub fn decode(image: &Image) -> Result<Picture> {
+    Picture::decode(&image.bytes).map_err(|e| damaged(image, &e))
+}
+
+/// Why a stored picture can't be used.
+pub fn damaged(image: &Image, reason: &dyn Display) -> Error {
+    Error::data(format!("images: {}: {reason}: run gtsrb-ingest again", image.path))
 }
 
 /// The luma of a sign's box, row by row.

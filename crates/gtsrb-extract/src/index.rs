@@ -1,18 +1,16 @@
 //! Which embeddings a run needs: the rows of its index.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use artifact::embeddings::{Cache, Embedded, Key, Row, Shard};
 use artifact::images::{Image, ImageSet, Split};
 use stage::{Progress, Result, check_interrupt};
 
-/// One row an image, in the images' order.
-#[derive(Clone)]
+/// One row an image, in the images' order. Copies share the rows.
 pub struct Index {
-    /// Rows of the training images.
-    pub train: Vec<Row>,
-    /// Rows of the test images.
-    pub test: Vec<Row>,
+    train: Arc<[Row]>,
+    test: Arc<[Row]>,
 }
 
 impl Index {
@@ -22,12 +20,13 @@ impl Index {
             Some(rows) => Ok(rows),
             None => compute(images, split),
         });
-        Ok(Self { train: train?, test: test? })
+        Ok(Self { train: train?.into(), test: test?.into() })
     }
 
     /// The index that the run has.
     pub fn read(embedded: &Embedded) -> Result<Self> {
-        Ok(Self { train: embedded.rows(Split::Train)?, test: embedded.rows(Split::Test)? })
+        let [train, test] = Split::ALL.map(|split| embedded.rows(split));
+        Ok(Self { train: train?.into(), test: test?.into() })
     }
 
     /// The rows of one split.
@@ -43,15 +42,28 @@ impl Index {
         self.train.len() + self.test.len()
     }
 
-    /// The same without the test images.
-    pub fn of_training(&self) -> Self {
-        Self { train: self.train.clone(), test: Vec::new() }
+    /// The same with the images of these `splits` alone.
+    pub fn of_splits(&self, splits: &[Split]) -> Self {
+        let of = |split, rows: &Arc<[Row]>| {
+            if splits.contains(&split) { Arc::clone(rows) } else { Arc::default() }
+        };
+        Self { train: of(Split::Train, &self.train), test: of(Split::Test, &self.test) }
+    }
+
+    /// The rows of all images.
+    pub fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.train.iter().chain(self.test.iter())
     }
 
     /// How many images belong to `shard`.
     pub fn share(&self, shard: Option<Shard>) -> usize {
-        let keys = self.train.iter().chain(&self.test).map(|row| &row.key);
-        keys.filter(|key| shard.is_none_or(|shard| shard.has(key))).count()
+        self.keys(shard).count()
+    }
+
+    /// The keys of all images, or of those of `shard`.
+    fn keys(&self, shard: Option<Shard>) -> impl Iterator<Item = Key> {
+        let keys = self.rows().map(|row| row.key);
+        keys.filter(move |key| shard.is_none_or(|shard| shard.has(key)))
     }
 
     /// The first image of each `wanted` key, in the images' order; no other is read.
@@ -71,10 +83,7 @@ impl Index {
 
     /// The keys, of all or of `shard`, that `cache` lacks. Equal pictures have one key.
     pub fn missing(&self, cache: &Cache, shard: Option<Shard>) -> HashSet<Key> {
-        let keys = self.train.iter().chain(&self.test).map(|row| row.key);
-        keys.filter(|key| shard.is_none_or(|shard| shard.has(key)))
-            .filter(|key| !cache.holds(key))
-            .collect()
+        self.keys(shard).filter(|key| !cache.holds(key)).collect()
     }
 }
 

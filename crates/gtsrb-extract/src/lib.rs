@@ -233,7 +233,7 @@ fn missing(sources: &Sources, index: &Index, shard: Option<Shard>) -> Result<usi
     let missing = |(view, index): (View, Index)| {
         Ok(index.missing(&Cache::open(&cache_root(), view.hash())?, shard).len())
     };
-    sources.views(index).into_iter().map(missing).sum()
+    sources.views(index).map(missing).sum()
 }
 
 fn cache_root() -> PathBuf {

@@ -42,16 +42,17 @@ impl Sources {
         Ok(Self { run: run.to_owned(), images, backbone, views, work })
     }
 
-    /// Each view with the rows of `index` whose embeddings it has: all, or of an augmented one
-    /// those of training images.
-    pub fn views(&self, index: &Index) -> Vec<(View, Index)> {
-        let plain = std::iter::once((self.views.plain.clone(), index.clone()));
-        plain.chain(self.views.augmented().map(|view| (view, index.of_training()))).collect()
+    /// Each view with the rows of `index` whose embeddings it has.
+    pub fn views(&self, index: &Index) -> impl Iterator<Item = (View, Index)> {
+        self.views.all().map(|view| {
+            let index = index.of_splits(view.splits());
+            (view, index)
+        })
     }
 
     /// The embeddings that a run over `index` has in all views, or of those the share `shard`.
     pub fn embeddings(&self, index: &Index, shard: Option<Shard>) -> usize {
-        self.views(index).iter().map(|(_, index)| index.share(shard)).sum()
+        self.views(index).map(|(_, index)| index.share(shard)).sum()
     }
 
     /// Notes in the cache, for people, what `view` is.

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use artifact::Hash;
-use artifact::embeddings::{Cache, Embedded, Key, Storage};
-use artifact::images::{Image, ImageSet, Split};
+use artifact::embeddings::{Cache, Embedded, Key, Row, Storage};
+use artifact::images::{Image, ImageSet};
 use embed::{Device, Effort, Provider, Runtime, View, Views};
 use half::f16;
 use rand::SeedableRng as _;
@@ -32,11 +32,10 @@ pub fn verify(args: &Args, rows: usize, seed: u64) -> Result<Outcome<Summary>> {
         e.context(format!("{}: run gtsrb-extract again", run.join("embeddings").display()))
     })?;
     let backbone = backbone_of(&run, &views.plain)?;
-    let index = Index::of(&images)?;
+    let (index, recorded) = (Index::of(&images)?, Index::read(&embedded)?);
     let mut verified = Verified::default();
-    let plain = std::iter::once((views.plain.clone(), &Split::ALL[..]));
-    for (view, splits) in plain.chain(views.augmented().map(|view| (view, &[Split::Train][..]))) {
-        let paths = draw(&embedded, splits, rows, seed)?;
+    for view in views.all() {
+        let paths = draw(&recorded.of_splits(view.splits()), rows, seed);
         let wanted: HashSet<Key> = paths.keys().copied().collect();
         let drawn = index.pick(&images, &wanted);
         let effort = Effort::plain(args.common.threads());
@@ -90,18 +89,12 @@ fn backbone_of(run: &Path, view: &View) -> Result<Backbone> {
     Ok(backbone)
 }
 
-/// Keys of `rows` random images of the `splits`, and their paths.
-fn draw(
-    embedded: &Embedded,
-    splits: &[Split],
-    rows: usize,
-    seed: u64,
-) -> Result<HashMap<Key, String>> {
-    let all: Result<Vec<_>> = splits.iter().map(|&split| embedded.rows(split)).collect();
-    let all = all?.concat();
+/// Keys of `rows` random images of the `index`, and their paths.
+fn draw(index: &Index, rows: usize, seed: u64) -> HashMap<Key, String> {
+    let all: Vec<&Row> = index.rows().collect();
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let places = rand::seq::index::sample(&mut random, all.len(), rows.min(all.len()));
-    Ok(places.into_iter().map(|place| (all[place].key, all[place].path.clone())).collect())
+    places.into_iter().map(|place| (all[place].key, all[place].path.clone())).collect()
 }
 
 /// Rows compared so far.

@@ -7,16 +7,14 @@ use std::io;
 use serde_json::Value;
 
 use crate::job::Job;
+use crate::replace::replace;
 use crate::timings::peak_resident_bytes;
 
-/// Replaces the file of `job` in one step: whoever scrapes sees the old one or the new one.
+/// Replaces the file of `job`.
 pub(crate) fn write(job: &Job) -> io::Result<()> {
     let folder = job.run.join("prometheus");
     std::fs::create_dir_all(&folder)?;
-    // The collector reads *.prom.
-    let temporary = folder.join(format!(".{}-{}.tmp", job.name, std::process::id()));
-    std::fs::write(&temporary, text(job))?;
-    std::fs::rename(temporary, folder.join(format!("{}.prom", job.name)))
+    replace(&folder, &format!("{}.prom", job.name), text(job))
 }
 
 fn text(job: &Job) -> String {

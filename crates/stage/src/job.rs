@@ -38,7 +38,9 @@ impl Job {
         (began, took): (SystemTime, Duration),
         outcome: &Result<Outcome<S>>,
     ) -> Option<Self> {
-        SECTIONS.contains(&stage).then_some(())?;
+        if !SECTIONS.contains(&stage) {
+            return None;
+        }
         let (summary, error) = match outcome {
             Ok(Outcome::Done(summary) | Outcome::Current(summary)) => {
                 (serde_json::to_value(summary).ok()?, None)

@@ -12,6 +12,7 @@ mod lineage;
 mod log;
 mod outcome;
 mod progress;
+mod replace;
 mod signals;
 mod timings;
 

@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::replace::replace;
+
+const FILE: &str = "timings.json";
+
 #[derive(Serialize, Deserialize)]
 struct Timing {
     seconds: f64,
@@ -16,7 +20,7 @@ struct Timing {
 /// Records a stage that did work. It is information only, so that failing to write it
 /// warns and no more.
 pub(crate) fn record(run: &Path, stage: &str, elapsed: Duration) {
-    let path = run.join("timings.json");
+    let path = run.join(FILE);
     let mut timings: BTreeMap<String, Timing> = std::fs::read(&path)
         .ok()
         .and_then(|bytes| serde_json::from_slice(&bytes).ok())
@@ -24,11 +28,9 @@ pub(crate) fn record(run: &Path, stage: &str, elapsed: Duration) {
     let seconds = (elapsed.as_secs_f64() * 1000.0).round() / 1000.0;
     let timing = Timing { seconds, peak_resident_bytes: peak_resident_bytes() };
     timings.insert(stage.to_owned(), timing);
-    let temporary = run.join(format!(".timings-{}.tmp", std::process::id()));
     let written = serde_json::to_vec_pretty(&timings)
         .map_err(std::io::Error::other)
-        .and_then(|json| std::fs::write(&temporary, json))
-        .and_then(|()| std::fs::rename(&temporary, &path));
+        .and_then(|json| replace(run, FILE, json));
     if let Err(error) = written {
         tracing::warn!("cannot write {}: {error}", path.display());
     }

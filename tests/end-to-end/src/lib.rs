@@ -24,6 +24,25 @@ pub fn variable(name: &str) -> Option<String> {
     value
 }
 
+/// The sample pipeline with few pictures.
+pub const SMALL: &str = r#"
+[sample]
+tracks = 2
+test = 86
+[ingest]
+layout = "official"
+[backbone]
+size = 64
+taps = ["block2:3", "block4:2"]
+[train]
+validation = 0.5
+"#;
+
+/// Whether the variables are set without which no pipeline runs.
+pub fn ready() -> bool {
+    ["ORT_DYLIB_PATH", "BACKBONE_WEIGHTS"].iter().all(|name| variable(name).is_some())
+}
+
 /// The repository.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()

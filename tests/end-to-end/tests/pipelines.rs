@@ -12,27 +12,8 @@ use std::time::{Duration, Instant};
 use artifact::embeddings::Embedded;
 use artifact::head::Head;
 use artifact::images::{Image, ImageSet, Split};
-use end_to_end::{Place, json, root, snapshot, succeed, texts, variable};
+use end_to_end::{Place, SMALL, json, ready, root, snapshot, succeed, texts, variable};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-
-/// The sample pipeline with few pictures.
-const SMALL: &str = r#"
-[sample]
-tracks = 2
-test = 86
-[ingest]
-layout = "official"
-[backbone]
-size = 64
-taps = ["block2:3", "block4:2"]
-[train]
-validation = 0.5
-"#;
-
-/// Whether the variables are set without which no pipeline runs.
-fn ready() -> bool {
-    ["ORT_DYLIB_PATH", "BACKBONE_WEIGHTS"].iter().all(|name| variable(name).is_some())
-}
 
 fn check_fixed_places(run: &Path) {
     let metrics = json(&run.join("metrics.json"));

@@ -5,21 +5,7 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use end_to_end::{Place, json, root, succeed, texts, variable};
-
-/// The sample pipeline with few pictures.
-const SMALL: &str = r#"
-[sample]
-tracks = 2
-test = 86
-[ingest]
-layout = "official"
-[backbone]
-size = 64
-taps = ["block4:2"]
-[train]
-validation = 0.5
-"#;
+use end_to_end::{Place, SMALL, json, ready, root, succeed, texts, variable};
 
 /// A nightly run as cron starts it: by `sh`, in another folder, with hardly a variable.
 fn nightly(place: &Place, at_least: &str) -> Output {
@@ -48,7 +34,7 @@ fn ended(output: &Output, code: i32) -> String {
 
 #[test]
 fn a_nightly_run_is_quiet_and_publishes_what_is_good_enough() {
-    if ["ORT_DYLIB_PATH", "BACKBONE_WEIGHTS"].iter().any(|name| variable(name).is_none()) {
+    if !ready() {
         return;
     }
     let place = Place::new();
