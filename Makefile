@@ -8,12 +8,16 @@ PIPELINE  ?= $(if $(filter bench%,$(MAKECMDGOALS)),gtsrb-linear,sample)
 RUNS_DIR  ?= runs
 CACHE_DIR ?= cache
 PYTHON    ?= python3
-# Where the pictures are: GTSRB=DIR or DATA=DIR.
+# Where the pictures are: GTSRB=DIR or DATA=DIR. Those of GTSRB are fetched otherwise.
 DATA      ?= $(GTSRB)
 # The sample pipeline draws its own, whatever the environment holds.
 ifeq ($(PIPELINE),sample)
 IGNORED   := $(filter command,$(origin DATA) $(origin GTSRB))
 override DATA := $(RUNS_DIR)/sample/data
+endif
+ifeq ($(DATA)$(filter-out gtsrb%,$(PIPELINE)),)
+override DATA := $(CACHE_DIR)/downloads/gtsrb
+FETCHED   := fetch
 endif
 # DATA reaches the stages by the environment, so that quotes in a path survive.
 export RUNS_DIR CACHE_DIR DATA
@@ -27,7 +31,7 @@ FETCH      = [ -e '$(DOWNLOADS)/$(1)' ] || $(PYTHON) setup/fetch.py $(1) '$(DOWN
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all help config source build setup $(STAGES) check test browser gpu-check gpu-found \
+.PHONY: all help config source build setup fetch $(STAGES) check test browser gpu-check gpu-found \
     bench bench-build bench-cache bench-extract bench-graphs bench-memory bench-parity bench-precision bench-train \
     oracles doc clean
 
@@ -42,8 +46,11 @@ config:
 	@[ -f '$(CONFIG)' ] || { echo "error: there is no $(CONFIG); pipelines are: $(PIPELINES)" >&2; exit 66; }
 	@[ -z '$(IGNORED)' ] || { echo "error: the sample pipeline draws its own pictures: add PIPELINE=folder or PIPELINE=gtsrb to read yours" >&2; exit 64; }
 
-source:
+source: $(FETCHED)
 	@[ -n "$$DATA" ] || { $(PYTHON) setup/explain.py '$(PIPELINE)' >&2; exit 66; }
+
+fetch: config build ## the official archives of GTSRB, verified: MIRROR=URL for another server
+	@target/release/gtsrb-fetch --to '$(DOWNLOADS)/gtsrb'$(if $(MIRROR), --mirror '$(MIRROR)')
 
 build: ## compile the binaries
 	@cargo build --release --quiet

@@ -4,6 +4,7 @@
 //! Nothing here reads or writes a file; whoever does takes names and counts from here, so
 //! that a writer and a reader cannot disagree.
 
+pub mod archives;
 pub mod counts;
 pub mod layout;
 
