@@ -4,7 +4,8 @@ usage: heads.py BINARIES CONFIG RUN OUT.json DOCUMENT
 
 RUN is a run with embeddings. Each head is trained with the same tracks kept out, and evaluated
 on the test images, in a folder of its own that borrows RUN's inputs. Writes OUT.json and the
-table of DOCUMENT; fails where mini-batches are more than GOAL points behind L-BFGS.
+table of DOCUMENT; fails where mini-batches are more than GOAL points behind L-BFGS, on what was
+kept out or on the test images.
 """
 
 import json
@@ -63,6 +64,14 @@ def row(name, head):
     )
 
 
+def behind(first, head):
+    """Points of accuracy from one head to another; below 0 where the other is worse."""
+    return {
+        "validation": 100 * (head["validation_accuracy"] - first["validation_accuracy"]),
+        "test": 100 * (head["test"]["top1"] - first["test"]["top1"]),
+    }
+
+
 def main():
     binaries, config, run, out, document = map(Path, sys.argv[1:])
     heads = {}
@@ -70,11 +79,7 @@ def main():
         heads[name] = measure(binaries, config, run.resolve(), flags)
         print("  " + "  ".join(row(name, heads[name])), flush=True)
     first = next(iter(heads.values()))
-    gaps = {
-        name: 100 * (head["validation_accuracy"] - first["validation_accuracy"])
-        for name, head in heads.items()
-        if head is not first
-    }
+    gaps = {name: behind(first, head) for name, head in heads.items() if head is not first}
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps({"heads": heads, "points_to_lbfgs": gaps}, indent=2) + "\n")
     titles = [
@@ -87,9 +92,9 @@ def main():
     ]
     rewrite(document, "heads", table(titles, [row(name, head) for name, head in heads.items()]))
     print(f"wrote {out} and the table of {document}")
-    behind = [f"{name}: {gap:+.2f} points" for name, gap in gaps.items() if gap < -GOAL]
-    if behind:
-        sys.exit(f"error: more than {GOAL} points behind L-BFGS: " + "; ".join(behind))
+    missed = [f"{name}: {gap}" for name, gap in gaps.items() if min(gap.values()) < -GOAL]
+    if missed:
+        sys.exit(f"error: more than {GOAL} points behind L-BFGS: " + "; ".join(missed))
 
 
 if __name__ == "__main__":

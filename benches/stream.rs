@@ -108,10 +108,14 @@ fn train(dir: &Path) -> Result<()> {
     let labels = |rows: &[usize]| -> Vec<usize> { rows.iter().map(|&row| label(row)).collect() };
     let (y, out_y) = (labels(&rows), labels(&out));
     let cache = Cache::open(dir, view())?;
-    let stream = Stream::new(std::slice::from_ref(&cache), &keys(&rows), &y, DIMS, MEMORY)?;
+    let open = |rows: &[usize], labels| {
+        let name = |key| format!("row {key}");
+        Stream::new(std::slice::from_ref(&cache), &keys(rows), labels, DIMS, MEMORY, name)
+    };
+    let stream = open(&rows, &y)?;
     let verified = lap("hashed", started);
     let started = Instant::now();
-    let by = stream.standardization(|row| format!("row {row}"))?;
+    let by = stream.standardization()?;
     let measured = lap("mean and deviation", started);
     let started = Instant::now();
     let network = stream.fit(CLASSES, &recipe(), &by, |epoch, loss, _| {
@@ -119,7 +123,7 @@ fn train(dir: &Path) -> Result<()> {
         true
     })?;
     let epoch = lap("trained", started) / EPOCHS as f64;
-    let kept_out = Stream::new(std::slice::from_ref(&cache), &keys(&out), &out_y, DIMS, MEMORY)?;
+    let kept_out = open(&out, &out_y)?;
     let top1 = score(kept_out.logits(&network, &by)?.view(), &out_y).top1;
     let (bytes, peak) = ((2 * ROWS * DIMS) as u64, peak_bytes());
     let figures = json!({

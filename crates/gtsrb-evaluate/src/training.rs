@@ -9,7 +9,7 @@ use stage::{Error, Result};
 /// training may say more than is drawn.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Training {
-    /// What the penalty, or the epoch, was chosen by.
+    /// What the penalty, or the number of epochs, was chosen by.
     pub choice: String,
     /// Divides the logits.
     pub temperature: f64,
@@ -35,9 +35,7 @@ pub enum Solver {
     },
     /// Epochs of mini-batches.
     Sgd {
-        /// The best one, from 1.
-        epochs: usize,
-        /// All.
+        /// The training that was judged.
         course: Course,
     },
 }

@@ -7,9 +7,9 @@ use baseline::{nearest_mean, neighbours, vote};
 use serde::{Deserialize, Serialize};
 use stage::Result;
 
-use crate::args::Settings;
 use crate::data::Inputs;
 use crate::division::Division;
+use crate::settings::Settings;
 use crate::split::Split;
 
 /// Numbers of neighbours that vote.

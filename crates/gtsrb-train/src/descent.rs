@@ -4,42 +4,37 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use artifact::embeddings::{Cache, Row};
-use ndarray::{Array2, ArrayView2};
-use softmax::{
-    Network, Recipe, Samples, Score, Standardization, Trainer, fit_network, fit_temperature, score,
-};
+use ndarray::Array2;
+use softmax::{Network, Recipe, Samples, Score, Standardization, Trainer, fit_network, score};
 use stage::{Error, Result, cache_dir, check_interrupt};
 use tracing::info;
 
-use crate::args::Settings;
 use crate::data::{Inputs, labels};
 use crate::division::Division;
 use crate::judgement::Judgement;
 use crate::kept_out::KeptOut;
+use crate::settings::Settings;
 use crate::split::Split;
+use crate::spread::spread;
 use crate::stream::Stream;
 use crate::train::Probe;
-use crate::walk::Look;
-
-/// Epochs in a row that may be no better than the best before training ends, as a share of all: at
-/// high learning rates there are bad ones, and the low ones at the end of the schedule bring much.
-const PATIENCE: f64 = 0.25;
+use crate::watch::{Course, Watch};
 
 /// A head that was trained by mini-batches, and how it came about.
 pub struct Descent {
     /// Of embeddings as they are stored.
     pub network: Network,
-    /// The same of the best epoch on the training part.
+    /// The same of the training part.
     pub partial: Network,
     /// What was asked for.
     pub recipe: Recipe,
-    /// The training on the training part, epoch by epoch.
-    pub curve: Vec<Look>,
-    /// The epoch that was best there.
-    pub epochs: usize,
-    /// That epoch's network.
+    /// The training on the training part.
+    pub course: Course,
+    /// Those before, of more epochs, which were given up.
+    pub given_up: Vec<Course>,
+    /// How good `partial` is.
     pub judgement: Judgement,
-    /// That epoch's logits of what was kept out.
+    /// Its logits of what was kept out.
     pub logits: Array2<f32>,
     /// What was kept out.
     pub kept: KeptOut,
@@ -53,10 +48,10 @@ pub struct Descent {
     pub probe: Probe,
 }
 
-/// Splits, standardises, trains until the validation part gets no better, and trains again on
-/// everything, for as many epochs as were best. Embeddings that are more than `memory` bytes
-/// are read in blocks, and so are those of several views, of which each epoch takes the next. The
-/// validation part is of the plain view; the temperature is that part's.
+/// Splits, standardises, trains on the training part for as many epochs as the validation part
+/// shows to be enough, and again on everything, for equally many. Embeddings that are more than
+/// `memory` bytes are read in blocks, and so are those of several views, of which each epoch takes
+/// the next. The validation part is of the plain view; the temperature is that part's.
 pub fn descend(inputs: &Inputs, settings: &Settings) -> Result<Descent> {
     let split = Split::new(inputs.rows()?, inputs.classes.len(), settings, &BTreeSet::new())?;
     let bytes = (split.rows.len() * inputs.embedded.dims()? * size_of::<f32>()) as u64;
@@ -96,10 +91,12 @@ fn streamed(inputs: &Inputs, settings: &Settings, split: Split) -> Result<Descen
     let (labels, keys) = (labels(&rows), rows.iter().map(|row| row.key).collect::<Vec<_>>());
     // Half of the memory for the rows that are trained on, a quarter for those watched.
     let open = |caches, range: std::ops::Range<usize>| {
-        Stream::new(caches, &keys[range.clone()], &labels[range], dims, settings.memory / 2)
+        let (keys, labels, rows) = (&keys[range.clone()], &labels[range.clone()], &rows[range]);
+        let name = move |key: usize| rows[key].path.clone();
+        Stream::new(caches, keys, labels, dims, settings.memory / 2, name)
     };
     let train = open(&caches, 0..part.train)?;
-    let by = train.standardization(|row| rows[row].path.clone())?;
+    let by = train.standardization()?;
     let watched = watched(&rows[part.train..], settings.memory / 4, dims);
     let (watched_y, mut watched_x) = (self::labels(&watched), inputs.matrix(&watched)?);
     by.apply(watched_x.view_mut());
@@ -117,8 +114,8 @@ fn streamed(inputs: &Inputs, settings: &Settings, split: Split) -> Result<Descen
 
 /// As many of the `rows` as fit into `bytes`, evenly spread.
 fn watched(rows: &[Row], bytes: u64, dims: usize) -> Vec<Row> {
-    let room = (bytes as usize / (dims * size_of::<f32>())).max(1).min(rows.len());
-    (0..room).map(|index| rows[index * rows.len() / room].clone()).collect()
+    let room = (bytes as usize / (dims * size_of::<f32>())).max(1);
+    spread(room, rows.len()).map(|index| rows[index].clone()).collect()
 }
 
 /// What is trained on and what it is judged by.
@@ -196,19 +193,13 @@ fn fit(
     probe: Probe,
 ) -> Result<Descent> {
     let started = Instant::now();
-    let mut watch = Watch::new(&recipe, parts.train.views());
-    let last = parts.train.fit(&recipe, &mut |epoch, loss, trainer| {
-        watch.look(epoch, loss, &trainer.network(), &parts.watched);
-        watch.may_go_on()
-    })?;
-    watch.require_numbers(&recipe)?;
-    let Watch { curve, epochs, best, .. } = watch;
-    let partial = best.map_or(last, |(_, network)| network);
+    let mut given_up = Vec::new();
+    let (partial, course) = settle(parts, recipe, &mut given_up)?;
     let kept = KeptOut::of(&split, 0..1);
     let logits = parts.validation.logits(&partial)?;
     let train = score(parts.train.logits(&partial)?.view(), parts.train.labels());
     let judgement = Judgement::new(&[(train, logits.view())], &kept)?;
-    let (network, losses) = refit(parts.all, &recipe, epochs)?;
+    let (network, losses) = refit(parts.all, &Recipe { epochs: course.epochs, ..recipe })?;
     let refit = score(parts.all.logits(&network)?.view(), parts.all.labels());
     info!("trained in {:.1} s", started.elapsed().as_secs_f64());
     let (network, partial) = (network.on_raw(by), partial.on_raw(by));
@@ -216,8 +207,8 @@ fn fit(
         network,
         partial,
         recipe,
-        curve,
-        epochs,
+        course,
+        given_up,
         judgement,
         logits,
         kept,
@@ -228,80 +219,36 @@ fn fit(
     })
 }
 
-/// Trains on everything for so many `epochs` of the recipe; gives the mean loss of each, too.
-fn refit(all: &dyn Rows, recipe: &Recipe, epochs: usize) -> Result<(Network, Vec<f64>)> {
+/// Trains on the training part until the end of a schedule, where the learning rate is 0: the
+/// networks on the way there are worth less. A schedule in whose middle the validation part gets
+/// no better is too long: the next one has as many epochs as were best.
+fn settle(
+    parts: &Parts<'_>,
+    mut recipe: Recipe,
+    given_up: &mut Vec<Course>,
+) -> Result<(Network, Course)> {
+    loop {
+        let mut watch = Watch::new(recipe.epochs, parts.train.views());
+        let network = parts.train.fit(&recipe, &mut |epoch, loss, trainer| {
+            watch.look(epoch, loss, &trainer.network(), &parts.watched);
+            watch.may_go_on()
+        })?;
+        let course = watch.course(&recipe)?;
+        if course.curve.len() == course.epochs {
+            return Ok((network, course));
+        }
+        recipe.epochs = course.best;
+        info!("no better after epoch {}: the next training has as many epochs", course.best);
+        given_up.push(course);
+    }
+}
+
+/// Trains on everything; gives the mean loss of each epoch, too.
+fn refit(all: &dyn Rows, recipe: &Recipe) -> Result<(Network, Vec<f64>)> {
     let mut losses = Vec::new();
-    let network = all.fit(recipe, &mut |epoch, loss, _| {
+    let network = all.fit(recipe, &mut |_, loss, _| {
         losses.push(loss);
-        epoch < epochs
+        true
     })?;
     Ok((network, losses))
-}
-
-/// The validation part during a training.
-struct Watch {
-    /// Epochs in a row that may be no better than the best.
-    patience: usize,
-    /// After each epoch.
-    curve: Vec<Look>,
-    /// The epoch with the lowest log-loss after temperature scaling.
-    epochs: usize,
-    /// That loss, and the network.
-    best: Option<(f64, Network)>,
-}
-
-impl Watch {
-    /// An epoch in the plain view is judged more kindly than those after it, until the next one.
-    fn new(recipe: &Recipe, views: usize) -> Self {
-        let patience = ((PATIENCE * recipe.epochs as f64).ceil() as usize).max(views + 1);
-        Self { patience, curve: vec![], epochs: 0, best: None }
-    }
-
-    fn look(&mut self, epoch: usize, train_loss: f64, network: &Network, on: &Samples<'_>) {
-        let logits = network.logits(on.x());
-        let Score { loss, top1 } = score(logits.view(), on.labels());
-        let calibrated = calibrated(logits.view(), on.labels());
-        info!(
-            "epoch {epoch}: validation {:.2} % (log-loss {loss:.4}, calibrated {calibrated:.4}), \
-             loss of training {train_loss:.4}",
-            100.0 * top1
-        );
-        self.curve.push(Look {
-            at: epoch,
-            train_loss,
-            validation_loss: loss,
-            validation_accuracy: top1,
-        });
-        if self.best.as_ref().is_none_or(|(best, _)| calibrated < *best) {
-            self.best = Some((calibrated, network.clone()));
-            self.epochs = epoch;
-        }
-    }
-
-    fn may_go_on(&self) -> bool {
-        self.are_numbers() && self.curve.len() - self.epochs < self.patience
-    }
-
-    /// Steps that are too long end in numbers that are none.
-    fn require_numbers(&self, recipe: &Recipe) -> Result<()> {
-        if self.are_numbers() {
-            return Ok(());
-        }
-        Err(Error::config(format!(
-            "[train] learning_rate = {}: training diverged in epoch {}; choose a lower one",
-            recipe.learning_rate,
-            self.curve.len()
-        )))
-    }
-
-    fn are_numbers(&self) -> bool {
-        let losses = self.curve.iter().flat_map(|look| [look.train_loss, look.validation_loss]);
-        losses.into_iter().all(f64::is_finite)
-    }
-}
-
-/// Log-loss with the temperature that makes it lowest.
-fn calibrated(logits: ArrayView2<'_, f32>, labels: &[usize]) -> f64 {
-    let temperature = fit_temperature(logits, labels) as f32;
-    score((&logits / temperature).view(), labels).loss
 }

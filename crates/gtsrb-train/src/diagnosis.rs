@@ -2,9 +2,9 @@
 
 use softmax::Stop;
 
-use crate::args::Rule;
 use crate::judgement::Judgement;
 use crate::search::Search;
+use crate::settings::Rule;
 use crate::split::{Counts, Split};
 use crate::train::Trained;
 use crate::warm::Change;

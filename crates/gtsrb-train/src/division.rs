@@ -5,8 +5,8 @@ use ndarray::{Array2, ArrayView2, Axis};
 use softmax::{Model, Samples, Standardization};
 use stage::Result;
 
-use crate::args::Settings;
 use crate::data::{Inputs, describe, labels};
+use crate::settings::Settings;
 use crate::split::{Part, Split};
 
 /// Embeddings in the order of a [`Part`], standardised by the training part.
@@ -91,16 +91,22 @@ impl Division {
         labels: &'a [usize],
         weights: Option<&'a [f32]>,
     ) -> Result<Samples<'a>> {
-        let samples = Samples::new(x, labels, self.classes)
-            .and_then(|samples| samples.smoothed(self.smoothing));
-        match weights {
-            Some(weights) => samples.and_then(|samples| samples.weighted(weights)),
-            None => samples,
-        }
-        .map_err(|e| self.describe(&e))
+        samples(x, labels, self.classes, weights, self.smoothing).map_err(|e| self.describe(&e))
     }
 
     fn describe(&self, error: &softmax::Error) -> stage::Error {
         describe(error, &self.rows, self.x.view())
     }
+}
+
+/// Rows to train on, of which some may count more than others, with smoothed labels.
+pub fn samples<'a>(
+    x: ArrayView2<'a, f32>,
+    labels: &'a [usize],
+    classes: usize,
+    weights: Option<&'a [f32]>,
+    smoothing: f32,
+) -> std::result::Result<Samples<'a>, softmax::Error> {
+    let samples = Samples::new(x, labels, classes)?.smoothed(smoothing)?;
+    weights.map_or(Ok(samples), |weights| samples.weighted(weights))
 }

@@ -1,10 +1,10 @@
 //! The train stage: a head on the run's embeddings.
 //!
 //! Reads `RUN/embeddings` (and for the classifier `RUN/backbone` and `RUN/images`), chooses
-//! the L2 penalty, or the number of epochs, on tracks kept out of training, fits again on everything, and writes
-//! `RUN/model`: `head.safetensors`, `head.onnx`, `classifier.onnx`, `golden.safetensors`,
-//! `training.json`, `oof.parquet` and `partial.safetensors`. The two ONNX files are run on stored
-//! images before they get their names.
+//! the L2 penalty, or the number of epochs, on tracks kept out of training, fits again on
+//! everything, and writes `RUN/model`: `head.safetensors`, `head.onnx`, `classifier.onnx`,
+//! `golden.safetensors`, `training.json`, `oof.parquet` and `partial.safetensors`. The two ONNX
+//! files are run on stored images before they get their names.
 
 #![expect(clippy::needless_pass_by_value, reason = "array views are references already")]
 
@@ -24,7 +24,9 @@ mod product;
 mod record;
 mod report;
 mod search;
+mod settings;
 mod split;
+mod spread;
 mod stored;
 pub mod stream;
 mod study;
@@ -34,6 +36,7 @@ mod trial;
 mod verify;
 mod walk;
 mod warm;
+mod watch;
 
 use std::collections::BTreeMap;
 
@@ -42,11 +45,12 @@ use embed::Runtime;
 use stage::{Error, Outcome, Result};
 
 pub use args::Args;
-use args::{Settings, Solver};
+
 use data::Inputs;
 use export::Files;
 use product::Product;
 pub use report::Report;
+use settings::{Settings, Solver};
 use study::study;
 use summary::Summary;
 use verify::verify;

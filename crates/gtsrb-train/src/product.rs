@@ -6,12 +6,12 @@ use ndarray::Array2;
 use softmax::{predicted, probabilities};
 use stage::Result;
 
-use crate::args::Settings;
 use crate::data::Inputs;
 use crate::descent::descend;
 use crate::descent_record::Descended;
 use crate::kept_out::KeptOut;
 use crate::record::{Training, classes, to_bytes, warn_of_classes};
+use crate::settings::Settings;
 use crate::split::Split;
 use crate::summary::{Origin, Summary};
 use crate::train::{Probe, head, train};
@@ -64,7 +64,8 @@ impl Product {
         let trained = descend(inputs, settings)?;
         let counts = &trained.split.counts;
         warn_of_classes(&classes(&inputs.classes, &trained.split), counts);
-        let epochs = trained.curve.len() + trained.losses.len();
+        let courses = trained.given_up.iter().chain([&trained.course]);
+        let epochs = courses.map(|course| course.curve.len()).sum::<usize>() + trained.losses.len();
         let origin = Origin::Sgd { weight_decay: trained.recipe.weight_decay, epochs };
         let scores = (&trained.judgement, &trained.refit);
         Ok(Self {

@@ -5,9 +5,9 @@ use softmax::Stop;
 use stage::{Error, Result};
 use tracing::warn;
 
-use crate::args::{Rule, Solver};
 use crate::data::Inputs;
 use crate::diagnosis::diagnose;
+use crate::settings::{Rule, Solver};
 use crate::split::{Counts, Split};
 use crate::train::Trained;
 use crate::trial::Trial;

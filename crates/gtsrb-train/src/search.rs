@@ -4,11 +4,11 @@ use ndarray::Array2;
 use softmax::{Model, Options};
 use stage::{Progress, Result};
 
-use crate::args::{Rule, Settings};
 use crate::data::Inputs;
 use crate::division::Division;
 use crate::judgement::pooled;
 use crate::kept_out::KeptOut;
+use crate::settings::{Rule, Settings};
 use crate::split::Split;
 use crate::trial::Trial;
 use crate::walk::Attempt;

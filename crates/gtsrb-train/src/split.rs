@@ -12,7 +12,7 @@ use artifact::embeddings::Row;
 use serde::Serialize;
 use stage::{Error, Result};
 
-use crate::args::Settings;
+use crate::settings::Settings;
 
 /// All training images and when each is kept out.
 pub struct Split {

@@ -10,6 +10,7 @@ use picture::Picture;
 use stage::{Error, Result, check_interrupt};
 
 use crate::data::Inputs;
+use crate::spread::spread;
 use crate::train::Probe;
 
 /// Pictures of the golden file.
@@ -36,7 +37,7 @@ impl Stored {
         let framing = inputs.view.framing();
         let bytes = framing.size * framing.size * 3;
         let mut stored = Self { frames: vec![0; probe.rows.len() * bytes], golden: Vec::new() };
-        let chosen = chosen(probe.rows.len());
+        let chosen: Vec<usize> = spread(GOLDEN, probe.rows.len()).collect();
         let mut places: HashMap<Key, Vec<usize>> = HashMap::new();
         for (place, row) in probe.rows.iter().enumerate() {
             places.entry(row.key).or_default().push(place);
@@ -59,12 +60,6 @@ impl Stored {
         }
         Err(Error::data("the images of some embeddings are gone: run gtsrb-extract again"))
     }
-}
-
-/// Places in a probe of `rows`, spread over it.
-fn chosen(rows: usize) -> Vec<usize> {
-    let count = GOLDEN.min(rows);
-    (0..count).map(|index| index * rows / count).collect()
 }
 
 /// What is seen of `image`, in its own resolution unless it is too large; `frame` is what the
@@ -118,11 +113,5 @@ mod tests {
         let large = image(257, 2, Roi { x1: 0, y1: 0, x2: 256, y2: 1 });
         let pixels = seen(&large, &framing, &[1, 2, 3]).unwrap();
         assert_eq!(pixels, Pixels { height: 1, width: 1, rgb: vec![1, 2, 3] });
-    }
-
-    #[test]
-    fn golden_pictures_are_spread() {
-        assert_eq!(chosen(64), [0, 16, 32, 48]);
-        assert_eq!(chosen(3), [0, 1, 2]);
     }
 }

@@ -23,6 +23,8 @@ pub struct Stream<'a> {
     dims: usize,
     /// Rows in memory at a time.
     room: usize,
+    /// What an error calls a key.
+    name: Box<dyn Fn(usize) -> String + 'a>,
 }
 
 /// Rows in memory.
@@ -36,7 +38,7 @@ struct Group {
 impl<'a> Stream<'a> {
     /// The embeddings of `keys`, whose labels are `labels`, of which about `memory` bytes are in
     /// memory at a time. Each of the `caches` has a view of all of them, the first one the plain
-    /// view.
+    /// view. Errors call a key, given by its place, by its `name`.
     ///
     /// # Errors
     /// Those of [`Cache::blocks`].
@@ -46,11 +48,12 @@ impl<'a> Stream<'a> {
         labels: &'a [usize],
         dims: usize,
         memory: u64,
+        name: impl Fn(usize) -> String + 'a,
     ) -> Result<Self> {
         let room = (memory / (size_of::<f32>() * dims) as u64) as usize;
         let rows = BLOCK_ROWS.min(room / BLOCKS).max(1);
         let views = caches.iter().map(|cache| cache.blocks(keys, dims, rows));
-        Ok(Self { views: views.collect::<Result<_>>()?, labels, dims, room })
+        Ok(Self { views: views.collect::<Result<_>>()?, labels, dims, room, name: Box::new(name) })
     }
 
     /// The blocks of the plain view.
@@ -73,22 +76,14 @@ impl<'a> Stream<'a> {
     /// Mean and deviation of every feature in the plain view, in one pass.
     ///
     /// # Errors
-    /// A part that can't be read, or an embedding that isn't finite: `name` says whose it is.
-    pub fn standardization(&self, name: impl Fn(usize) -> String) -> Result<Standardization> {
+    /// A part that can't be read, an embedding that isn't finite, or an interrupt.
+    pub fn standardization(&self) -> Result<Standardization> {
         let view = self.plain();
         let all: Vec<usize> = (0..view.len()).collect();
         let mut moments = Moments::default();
         for blocks in self.groups(view, &all) {
             check_interrupt()?;
             let group = self.read(view, blocks, None)?;
-            let broken = group.x.rows().into_iter().position(|x| x.iter().any(|v| !v.is_finite()));
-            if let Some(row) = broken {
-                return Err(Error::data(format!(
-                    "the embedding of {} holds numbers that aren't finite: remove the cache's \
-                     folder of this view and run gtsrb-extract again",
-                    name(group.keys[row])
-                )));
-            }
             let parts: Vec<Moments> = group
                 .x
                 .axis_chunks_iter(Axis(0), BLOCK_ROWS)
@@ -102,11 +97,12 @@ impl<'a> Stream<'a> {
         Ok(moments.standardization())
     }
 
-    /// Trains on all rows, in each epoch on the next view of them. After each epoch `observe` sees its number (from 1), its mean loss and
-    /// the network, and ends the training by returning false.
+    /// Trains on all rows, in each epoch on the next view of them, in the last one on the plain
+    /// view. After each epoch `observe` sees its number (from 1), its mean loss and the network,
+    /// and ends the training by returning false.
     ///
     /// # Errors
-    /// A part that can't be read, or an interrupt.
+    /// Those of [`Self::standardization`].
     pub fn fit(
         &self,
         classes: usize,
@@ -117,7 +113,7 @@ impl<'a> Stream<'a> {
         let mut trainer = Trainer::new(self.dims, classes, self.labels.len(), recipe);
         for epoch in 0..recipe.epochs {
             let mut loss = 0.0;
-            let view = &self.views[epoch % self.views.len()];
+            let view = &self.views[view_of(epoch, recipe.epochs, self.views.len())];
             let blocks = order(view.len(), recipe.seed, epoch);
             for (index, blocks) in self.groups(view, &blocks).into_iter().enumerate() {
                 let group = self.read(view, blocks, Some(standardization))?;
@@ -142,7 +138,7 @@ impl<'a> Stream<'a> {
     /// Logits `[keys, classes]` of every row in the plain view, in the order of the keys.
     ///
     /// # Errors
-    /// A part that can't be read, or an interrupt.
+    /// Those of [`Self::standardization`].
     pub fn logits(&self, network: &Network, by: &Standardization) -> Result<Array2<f32>> {
         let mut logits = Array2::zeros((self.labels.len(), network.classes()));
         let view = self.plain();
@@ -197,6 +193,40 @@ impl<'a> Stream<'a> {
             }
             Ok::<_, Error>(())
         })?;
-        Ok(Group { x, keys })
+        let broken = x
+            .axis_iter(Axis(0))
+            .into_par_iter()
+            .position_first(|row| row.iter().any(|value| !value.is_finite()));
+        match broken {
+            None => Ok(Group { x, keys }),
+            Some(row) => Err(Error::data(format!(
+                "the embedding of {} holds numbers that aren't finite: remove the cache's folder \
+                 of this view and run gtsrb-extract again",
+                (self.name)(keys[row])
+            ))),
+        }
+    }
+}
+
+/// Which of `views` an epoch (from 0) is of, so that they take turns and the last of all epochs,
+/// at the lowest rates, is of the first view: as pictures are when the head is used.
+fn view_of(epoch: usize, epochs: usize, views: usize) -> usize {
+    let to_come = epochs - 1 - epoch;
+    (views - to_come % views) % views
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn views_take_turns_until_the_plain_one() {
+        let turns = |epochs, views| -> Vec<usize> {
+            (0..epochs).map(|epoch| view_of(epoch, epochs, views)).collect()
+        };
+        assert_eq!(turns(7, 3), [0, 1, 2, 0, 1, 2, 0]);
+        assert_eq!(turns(5, 3), [2, 0, 1, 2, 0]);
+        assert_eq!(turns(2, 7), [6, 0]);
+        assert_eq!(turns(3, 1), [0; 3]);
     }
 }

@@ -8,11 +8,12 @@ use artifact::{Manifest, Output, Staged, Work};
 use serde_json::json;
 use stage::{Error, Outcome, Result};
 
-use crate::args::{Args, Command, Settings};
+use crate::args::{Args, Command};
 use crate::baselines::baselines;
 use crate::curve::{few_shots, learning_curve};
 use crate::data::Inputs;
 use crate::report::Report;
+use crate::settings::Settings;
 use crate::summary::Summary;
 use crate::{TOOL, work_of};
 

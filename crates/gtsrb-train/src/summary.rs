@@ -49,7 +49,7 @@ pub enum Origin {
     Sgd {
         /// Share of itself that a weight lost in a step, per learning rate.
         weight_decay: f64,
-        /// Epochs of both trainings.
+        /// Epochs of all trainings.
         epochs: usize,
     },
 }

@@ -9,12 +9,13 @@ use softmax::{Fit, Model, Network, Score};
 use stage::{Error, Result};
 use tracing::info;
 
-use crate::args::Settings;
 use crate::data::Inputs;
 use crate::division::Division;
 use crate::judgement::Judgement;
 use crate::search::{Search, Turns};
+use crate::settings::Settings;
 use crate::split::Split;
+use crate::spread::spread;
 use crate::walk::fit_or_stop;
 use crate::warm::{Change, Warm};
 
@@ -146,7 +147,7 @@ pub fn head(inputs: &Inputs, network: Network, judgement: &Judgement) -> Head {
 impl Probe {
     /// Some of `rows`, whose stored embeddings are `x`.
     pub fn new(rows: &[Row], x: ArrayView2<'_, f32>) -> Self {
-        let chosen = Self::places(rows.len());
+        let chosen: Vec<usize> = spread(PROBES, rows.len()).collect();
         Self {
             rows: chosen.iter().map(|&index| rows[index].clone()).collect(),
             embeddings: x.select(Axis(0), &chosen),
@@ -155,8 +156,7 @@ impl Probe {
 
     /// Some of `rows`; their embeddings are read.
     pub fn read(inputs: &Inputs, rows: &[Row]) -> Result<Self> {
-        let chosen = Self::places(rows.len());
-        let rows: Vec<Row> = chosen.into_iter().map(|index| rows[index].clone()).collect();
+        let rows: Vec<Row> = spread(PROBES, rows.len()).map(|index| rows[index].clone()).collect();
         Ok(Self { embeddings: inputs.matrix(&rows)?, rows })
     }
 
@@ -166,10 +166,5 @@ impl Probe {
             rows: places.iter().map(|&place| self.rows[place].clone()).collect(),
             embeddings: self.embeddings.select(Axis(0), places),
         }
-    }
-
-    fn places(rows: usize) -> Vec<usize> {
-        let count = PROBES.min(rows);
-        (0..count).map(|index| index * rows / count).collect()
     }
 }

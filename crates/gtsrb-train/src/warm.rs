@@ -18,8 +18,8 @@ use softmax::{Model, Standardization};
 use stage::{Error, Result};
 
 use crate::TOOL;
-use crate::args::Settings;
 use crate::data::Inputs;
+use crate::settings::Settings;
 use crate::split::{Split, Track, track_of};
 use crate::summary::{Origin, Summary};
 
@@ -176,7 +176,8 @@ impl Change {
         };
         format!(
             "Started from an earlier head: {} images{added} are new. On {} images that neither \
-             has learned it had {:.2} % right, now it is {:.2} %, after {} iterations in all; then it was {}.",
+             has learned it had {:.2} % right, now it is {:.2} %. That took {} iterations in all, \
+             and the earlier head {}.",
             self.images_added,
             self.images_compared,
             100.0 * self.earlier_accuracy,

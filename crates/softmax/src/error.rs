@@ -29,12 +29,6 @@ pub enum Error {
         /// Number of classes.
         classes: usize,
     },
-    /// A boundary between classes needs two of them.
-    #[error("all rows are of class {label}; training needs at least two classes")]
-    OneClass {
-        /// The only label.
-        label: usize,
-    },
     /// A feature is NaN or infinite.
     #[error("row {row}, column {column} is {value}; features must be finite numbers")]
     NotFinite {

@@ -98,18 +98,6 @@ impl<'a> Samples<'a> {
         self.smoothing
     }
 
-    /// Checks that at least two classes occur, which training needs and scoring doesn't.
-    ///
-    /// # Errors
-    /// All labels are the same.
-    pub fn require_two_classes(&self) -> Result<(), Error> {
-        let label = self.y[0];
-        if self.y.iter().all(|&other| other == label) {
-            return Err(Error::OneClass { label });
-        }
-        Ok(())
-    }
-
     /// Number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {

@@ -22,7 +22,7 @@ pub fn curves(training: &Training) -> String {
             loss(&mut svg, place(1), path, *lambda);
             iterations(&mut svg, place(2), path, *first);
         }
-        Solver::Sgd { epochs, course } => epochs_panels(&mut svg, &course.curve, *epochs as f64),
+        Solver::Sgd { course } => epochs(&mut svg, &course.curve),
     }
     svg.finish()
 }
@@ -95,7 +95,7 @@ fn iterations(svg: &mut Svg, area: [f64; 4], path: &[Trial], first: f64) {
     starts.iter().skip(1).for_each(|&start| panel.mark(svg, start));
 }
 
-fn epochs_panels(svg: &mut Svg, looks: &[Look], best: f64) {
+fn epochs(svg: &mut Svg, looks: &[Look]) {
     let by_epoch = |value: fn(&Look) -> f64| -> Points {
         looks.iter().map(|look| (look.at as f64, value(look))).collect()
     };
@@ -104,14 +104,11 @@ fn epochs_panels(svg: &mut Svg, looks: &[Look], best: f64) {
         Curve::new("training", "good", by_epoch(|look| look.train_loss)),
         Curve::new("validation", "bad", by_epoch(|look| look.validation_loss)),
     ];
-    let under = "epoch (dashed: the best)";
     let x = Axis::even(values(&losses, |p| p.0));
     let (percent, log) =
         (Axis::percent(values(&right, |p| p.1)), Axis::log(values(&losses, |p| p.1)));
     let panels = [("Accuracy in %", percent, &right[..]), ("Log-loss", log, &losses[..])];
     for ((title, y, curves), at) in panels.into_iter().zip(0..) {
-        let panel = Panel { area: place(at), title, under, x, y };
-        panel.draw(svg, curves);
-        panel.mark(svg, best);
+        Panel { area: place(at), title, under: "epoch", x, y }.draw(svg, curves);
     }
 }

@@ -8,8 +8,9 @@ use ndarray::{Array2, Axis};
 use softmax::{Model, Samples, Standardization};
 use stage::{Error, Result};
 
-use crate::args::Settings;
 use crate::data::{Inputs, describe, labels};
+use crate::division::samples;
+use crate::settings::Settings;
 use crate::split::{Track, ranked, track_of};
 use crate::walk::fit_or_stop;
 
@@ -52,8 +53,8 @@ impl Ground {
         ranked(&self.rows, self.classes, seed)
     }
 
-    /// All pictures of the first `size` tracks of each class, in the order that `seed` gives them: a
-    /// larger draw holds the smaller ones.
+    /// All pictures of the first `size` tracks of each class, in the order that `seed` gives them:
+    /// a larger draw holds the smaller ones.
     pub fn tracks(&self, seed: u64, size: usize) -> Draw {
         let ranked = self.ranked(seed);
         let chosen: BTreeSet<_> =
@@ -92,14 +93,10 @@ impl Ground {
         let standardization = Standardization::fit(x.view());
         standardization.apply(x.view_mut());
         let labels: Vec<usize> = rows.iter().map(|&row| self.rows[row].label as usize).collect();
-        let internal = |e: softmax::Error| Error::internal(e.to_string());
         let weights = settings.class_weights.of(&labels, self.classes);
-        let mut samples = Samples::new(x.view(), &labels, self.classes)
-            .and_then(|samples| samples.smoothed(settings.label_smoothing))
-            .map_err(internal)?;
-        if let Some(weights) = &weights {
-            samples = samples.weighted(weights).map_err(internal)?;
-        }
+        let (weights, smoothing) = (weights.as_deref(), settings.label_smoothing);
+        let samples = samples(x.view(), &labels, self.classes, weights, smoothing)
+            .map_err(|e| Error::internal(e.to_string()))?;
         let start = Model::zeros(self.classes, x.ncols());
         let fit = fit_or_stop(&samples, lambda, &start, &settings.options(), |_| ())?;
         let logits = standardization.fold(&fit.model).logits(self.test.view());

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use stage::{Error, Progress, Result, check_interrupt};
 use tracing::info;
 
-use crate::args::Settings;
 use crate::data::Inputs;
 use crate::search::penalty;
+use crate::settings::Settings;
 use crate::split::Split;
 use ground::{Draw, Ground};
 
@@ -57,7 +57,8 @@ pub struct Point {
 }
 
 /// Accuracy on the validation part by the number of tracks of each class, with the penalty
-/// `lambda`, or else the best one for all tracks. The test images are left alone: what they say must not decide anything.
+/// `lambda`, or else the best one for all tracks. The test images are left alone: what they say
+/// must not decide anything.
 ///
 /// # Errors
 /// [`Data`](stage::Fault::Data) on embeddings that can't be trained on.

@@ -48,6 +48,8 @@ pub struct Plan {
     pub poison: Option<(usize, f32)>,
     /// Augmented views, in which pictures are a little brighter.
     pub augmented: u32,
+    /// Numbers that an embedding is said to have.
+    pub dims: usize,
 }
 
 impl Default for Plan {
@@ -59,6 +61,7 @@ impl Default for Plan {
             untrained: None,
             poison: None,
             augmented: 0,
+            dims: DIMS,
         }
     }
 }
@@ -115,7 +118,7 @@ impl Run {
         });
         let facts = [
             ("view", json!(view.hash())),
-            ("dims", json!(DIMS)),
+            ("dims", json!(plan.dims)),
             ("classes", json!(classes)),
             ("augmented", json!(views.augmented_hashes())),
         ];
