@@ -13,30 +13,35 @@ use stage::{Error, Result};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
+use crate::args::Settings;
 use crate::bad::shown;
 use crate::tree::MAX_FILE;
 
-/// The most entries of an archive; the largest official one has about 40,000.
-const MAX_ENTRIES: usize = 1_000_000;
+/// Bytes of an entry's own header before its name, which ends with the length of the name and that
+/// of extra fields (PKWARE's APPNOTE, 4.3.7).
+const LOCAL_HEADER: usize = 30;
 
 /// An open archive; reading takes `&self`, so that threads share it.
 pub struct Archive {
     path: PathBuf,
+    file: Shared,
     zip: ZipArchive<Shared>,
 }
 
 impl Archive {
-    /// Opens the archive at `path` and lists its files, as (index, name).
+    /// Opens the archive at `path` and lists its files, as (index, name), if they keep to the
+    /// limits of `settings`.
     ///
     /// # Errors
     /// [`Data`](stage::Fault::Data) for damage and for what only attackers do: names that
     /// lead elsewhere, names that occur twice, links, entries that overlap.
-    pub fn open(path: &Path) -> Result<(Self, Vec<(usize, String)>)> {
+    pub fn open(path: &Path, settings: &Settings) -> Result<(Self, Vec<(usize, String)>)> {
         let damaged = |e: ZipError| fault(&path.display().to_string(), e);
-        let mut zip = ZipArchive::new(Shared::open(path)?).map_err(damaged)?;
+        let file = Shared::open(path)?;
+        let mut zip = ZipArchive::new(file.clone()).map_err(damaged)?;
         let refuse = |reason: &str| Err(Error::data(format!("{}: {reason}", path.display())));
-        if zip.len() > MAX_ENTRIES {
-            return refuse("too many entries");
+        if zip.len() > settings.max_members {
+            return refuse(&format!("{} entries are too many; see --max-members", zip.len()));
         }
         if zip.has_duplicate_names() {
             return refuse("two entries have the same name; fetch the archive again");
@@ -45,6 +50,7 @@ impl Archive {
             return refuse("entries overlap; fetch the archive again");
         }
         let mut entries = Vec::with_capacity(zip.len());
+        let mut total = 0_u64;
         for index in 0..zip.len() {
             let entry = zip.by_index_data(index).map_err(damaged)?;
             let name = entry.name().map_err(damaged)?.into_owned();
@@ -54,8 +60,13 @@ impl Archive {
             if !entry.is_dir() {
                 entries.push((index, name));
             }
+            // Reading holds every entry to the size that it announces.
+            total = total.saturating_add(entry.size());
         }
-        Ok((Self { path: path.to_owned(), zip }, entries))
+        if total > settings.max_bytes {
+            return refuse(&format!("{total} bytes unpacked are too many; see --max-bytes"));
+        }
+        Ok((Self { path: path.to_owned(), file, zip }, entries))
     }
 
     /// The archive's own path.
@@ -68,6 +79,10 @@ impl Archive {
         let place = format!("{}: {}", self.path.display(), shown(name));
         let mut zip = self.zip.clone(); // shares the directory and the file
         let entry = zip.by_index(index).map_err(|e| fault(&place, e))?;
+        let headed = self.file.heads(entry.header_start(), entry.name_raw());
+        if !headed.map_err(|e| fault(&place, ZipError::Io(e)))? {
+            return Err(Error::data(format!("{place}: it is called otherwise in its own header")));
+        }
         let size = entry.size();
         if size > MAX_FILE {
             return Err(Error::data(format!("{place}: {size} bytes, at most {MAX_FILE} are read")));
@@ -112,6 +127,14 @@ impl Shared {
         let file = File::open(path).map_err(|e| Error::read(path, &e))?;
         let size = file.metadata().map_err(|e| Error::read(path, &e))?.len();
         Ok(Self { file: Arc::new(file), size, position: 0 })
+    }
+
+    /// Whether the header at `start`, which the directory doesn't repeat, has the `name` given there.
+    fn heads(&self, start: u64, name: &[u8]) -> io::Result<bool> {
+        let mut header = vec![0; LOCAL_HEADER + name.len()];
+        self.file.read_exact_at(&mut header, start)?;
+        let length = u16::from_le_bytes([header[26], header[27]]);
+        Ok(usize::from(length) == name.len() && header[LOCAL_HEADER..] == *name)
     }
 }
 

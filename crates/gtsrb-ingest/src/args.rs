@@ -55,6 +55,18 @@ pub struct Flags {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     labels: Option<PathBuf>,
+    /// The most members of an archive [default: 1000000]
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_members: Option<usize>,
+    /// The most bytes that an archive may unpack to [default: 64 GiB]
+    #[arg(long, value_name = "BYTES", help_heading = "Limits")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_bytes: Option<u64>,
+    /// The most pixels of a picture, at most 50 million [default: 50000000]
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_pixels: Option<u64>,
 }
 
 /// How a source is arranged.
@@ -109,6 +121,12 @@ pub struct Settings {
     pub seed: u64,
     /// Corrections of labels.
     pub labels: Option<PathBuf>,
+    /// The most members of an archive; the largest official one has about 40,000.
+    pub max_members: usize,
+    /// The most bytes that an archive may unpack to.
+    pub max_bytes: u64,
+    /// The most pixels of a picture.
+    pub max_pixels: u64,
 }
 
 impl Default for Settings {
@@ -121,6 +139,9 @@ impl Default for Settings {
             test: 0.2,
             seed: 1,
             labels: None,
+            max_members: 1_000_000,
+            max_bytes: 64 << 30,
+            max_pixels: picture::MAX_PIXELS,
         }
     }
 }

@@ -27,16 +27,21 @@ pub struct Checked {
     pub bytes: Hash,
 }
 
-/// Checks `items` on all threads; a picture is in memory only while it is looked at.
+/// Checks `items`, of `most_pixels` at most, on all threads; a picture is in memory only while it is looked at.
 ///
 /// # Errors
 /// Only where reading itself fails; wrong pictures are returned apart.
-pub fn check(tree: &Tree, items: &[Item], progress: &Progress) -> Result<(Vec<Checked>, Vec<Bad>)> {
+pub fn check(
+    tree: &Tree,
+    items: &[Item],
+    most_pixels: u64,
+    progress: &Progress,
+) -> Result<(Vec<Checked>, Vec<Bad>)> {
     let looked_at: Vec<_> = items
         .par_iter()
         .map(|item| {
             check_interrupt()?;
-            let looked_at = look_at(tree, item);
+            let looked_at = look_at(tree, item, most_pixels);
             progress.inc(1);
             looked_at
         })
@@ -51,7 +56,11 @@ pub fn check(tree: &Tree, items: &[Item], progress: &Progress) -> Result<(Vec<Ch
     Ok((good, bad))
 }
 
-fn look_at(tree: &Tree, item: &Item) -> Result<std::result::Result<Checked, Bad>> {
+fn look_at(
+    tree: &Tree,
+    item: &Item,
+    most_pixels: u64,
+) -> Result<std::result::Result<Checked, Bad>> {
     let bytes = match tree.read(&item.key) {
         Ok(bytes) => bytes,
         Err(e) if e.fault() == Fault::Data => return Ok(Err(Bad::new(&item.path, e))),
@@ -59,12 +68,15 @@ fn look_at(tree: &Tree, item: &Item) -> Result<std::result::Result<Checked, Bad>
         Err(e) if e.fault() == Fault::Missing => return Err(Error::busy(e.to_string())),
         Err(e) => return Err(e),
     };
-    Ok(compare(item, &bytes).map_err(|reason| Bad::new(&item.path, reason)))
+    Ok(compare(item, &bytes, most_pixels).map_err(|reason| Bad::new(&item.path, reason)))
 }
 
-fn compare(item: &Item, bytes: &[u8]) -> std::result::Result<Checked, String> {
+fn compare(item: &Item, bytes: &[u8], most_pixels: u64) -> std::result::Result<Checked, String> {
     let picture = Picture::decode(bytes).map_err(|e| e.to_string())?;
     let (width, height) = (picture.width() as i32, picture.height() as i32);
+    if u64::from(picture.width()) * u64::from(picture.height()) > most_pixels {
+        return Err(format!("{width}x{height} pixels are too many; see --max-pixels"));
+    }
     if let Some((w, h)) = item.size
         && (w, h) != (width.into(), height.into())
     {
@@ -103,6 +115,7 @@ mod tests {
     #[test]
     fn size_and_roi_must_fit() {
         let ppm = Picture::new(4, 3, vec![9; 36]).unwrap().to_ppm();
+        let compare = |item: &Item, bytes: &[u8]| compare(item, bytes, 12);
         assert!(compare(&item([0, 0, 3, 2], (4, 3)), &ppm).is_ok());
         assert!(compare(&item([2, 2, 2, 2], (4, 3)), &ppm).is_ok());
         for roi in

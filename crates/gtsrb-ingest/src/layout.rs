@@ -9,7 +9,7 @@ use artifact::Hash;
 use artifact::images::Roi;
 use stage::{Error, Result};
 
-use crate::args::Layout;
+use crate::args::{Layout, Settings};
 use crate::bad::Bad;
 use crate::tree::Tree;
 
@@ -60,16 +60,16 @@ impl Listing {
     }
 }
 
-/// Lists the pictures of `tree`, arranged as `layout` says or as can be seen.
-pub fn list(tree: &mut Tree, layout: Layout) -> Result<Listing> {
-    let layout = match layout {
+/// Lists the pictures of `tree`, arranged as `settings` say or as can be seen.
+pub fn list(tree: &mut Tree, settings: &Settings) -> Result<Listing> {
+    let layout = match settings.layout {
         Layout::Auto if official::is_here(tree) => Layout::Official,
         Layout::Auto if kaggle::is_here(tree) => Layout::Kaggle,
         Layout::Auto => Layout::Folder,
         given => given,
     };
     let listing = match layout {
-        Layout::Official => official::list(tree)?,
+        Layout::Official => official::list(tree, settings)?,
         Layout::Kaggle => kaggle::list(tree)?,
         Layout::Folder | Layout::Auto => folder::list(tree)?,
     };

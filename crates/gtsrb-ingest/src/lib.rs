@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
     if let Some(manifest) = stamp.current(&dir)? {
         return Ok(Outcome::Current(Summary::new(&dir, &manifest)));
     }
-    let mut listing = layout::list(&mut tree, settings.layout)?;
+    let mut listing = layout::list(&mut tree, &settings)?;
     if let Some(labels) = &labels {
         labels.apply(&mut listing)?;
     }

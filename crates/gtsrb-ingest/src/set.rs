@@ -35,7 +35,7 @@ impl Set {
     /// # Errors
     /// Where pictures are bad and the settings ask to fail, or none is left.
     pub fn new(tree: &Tree, listing: Listing, settings: &Settings) -> Result<Self> {
-        let (mut train, test, bad) = look_at_all(tree, &listing)?;
+        let (mut train, test, bad) = look_at_all(tree, &listing, settings.max_pixels)?;
         bad::report(&bad, listing.total(), settings.on_error)?;
         let own_split = test.is_none();
         let mut test = test.unwrap_or_default();
@@ -93,11 +93,11 @@ fn work(listing: &Listing, settings: &Settings, own_split: bool, source: Hash) -
 /// Training pictures, test pictures if the source says which, and those that can't be used.
 type Parts = (Vec<Checked>, Option<Vec<Checked>>, Vec<Bad>);
 
-fn look_at_all(tree: &Tree, listing: &Listing) -> Result<Parts> {
+fn look_at_all(tree: &Tree, listing: &Listing, most_pixels: u64) -> Result<Parts> {
     let progress = Progress::new("check", listing.total() as u64);
     let mut bad = listing.bad.clone();
     let mut look = |items: &[_]| -> Result<Vec<Checked>> {
-        let (good, problems) = check::check(tree, items, &progress)?;
+        let (good, problems) = check::check(tree, items, most_pixels, &progress)?;
         bad.extend(problems);
         Ok(good)
     };

@@ -23,6 +23,7 @@ impl Stamp {
             settings.store,
             settings.test.to_bits(),
             settings.seed,
+            [settings.max_members as u64, settings.max_bytes, settings.max_pixels],
             labels.map(|labels| labels.hash)
         ]);
         let hash = HashBuilder::default().field(VERSION).field(settings.to_string());

@@ -11,6 +11,7 @@ use artifact::{Hash, HashBuilder};
 use stage::{Error, Result, check_interrupt};
 
 use crate::archive::Archive;
+use crate::args::Settings;
 
 /// The largest file that is read, in bytes: more than any picture or table needs.
 pub const MAX_FILE: u64 = 64 << 20;
@@ -81,11 +82,11 @@ impl Tree {
     }
 
     /// Adds the entries of the archive `name`, if the source has it.
-    pub fn mount(&mut self, name: &str) -> Result<()> {
+    pub fn mount(&mut self, name: &str, settings: &Settings) -> Result<()> {
         if !self.has(name) {
             return Ok(());
         }
-        let (archive, entries) = Archive::open(&self.root.join(name))?;
+        let (archive, entries) = Archive::open(&self.root.join(name), settings)?;
         for (index, path) in entries {
             let place = Place::Entry { archive: self.archives.len(), index };
             self.files.entry(path).or_insert(place);

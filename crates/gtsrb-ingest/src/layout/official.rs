@@ -17,7 +17,7 @@ use stage::{Error, Result};
 
 use super::rows::{Found, Rows, listing};
 use super::{Listing, is_picture};
-use crate::args::Layout;
+use crate::args::{Layout, Settings};
 use crate::bad::Bad;
 use crate::tree::Tree;
 
@@ -45,15 +45,15 @@ pub fn is_here(tree: &Tree) -> bool {
 }
 
 /// Lists the source.
-pub fn list(tree: &mut Tree) -> Result<Listing> {
+pub fn list(tree: &mut Tree, settings: &Settings) -> Result<Listing> {
     if train_part(tree)?.0.is_empty() {
-        tree.mount(TRAIN_ARCHIVE)?;
+        tree.mount(TRAIN_ARCHIVE, settings)?;
     }
     if part(tree, TEST)?.keys().all(|path| !is_picture(path)) {
-        tree.mount(TEST_ARCHIVE)?;
+        tree.mount(TEST_ARCHIVE, settings)?;
     }
     if truth(tree).is_none() {
-        tree.mount(TEST_TRUTH_ARCHIVE)?;
+        tree.mount(TEST_TRUTH_ARCHIVE, settings)?;
     }
     let (train, dir) = train_part(tree)?;
     let test = part(tree, TEST)?;
