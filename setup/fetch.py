@@ -9,6 +9,7 @@ Exit codes: 64 usage, 69 not to be had, 73 DEST can't be written, 130 and 143 in
 """
 
 import base64
+import fcntl
 import fnmatch
 import hashlib
 import os
@@ -140,9 +141,33 @@ def unpack_from_npm(name, package, folder):
                     shutil.copyfileobj(source, out)
 
 
+def hold(folder):
+    """Locks a folder as long as this process lives."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def sweep(parent, name):
+    """Removes what downloads left that were killed."""
+    for left in parent.glob(f".{name}-*"):
+        try:
+            handle = hold(left)
+        except OSError:  # Its process lives.
+            continue
+        shutil.rmtree(left, ignore_errors=True)
+        os.close(handle)
+
+
 def fetch(name, dest):
     dest.parent.mkdir(parents=True, exist_ok=True)
+    sweep(dest.parent, name)
     with tempfile.TemporaryDirectory(dir=dest.parent, prefix=f".{name}-") as scratch:
+        hold(scratch)
         downloads, files = Path(scratch) / "archives", Path(scratch) / "files"
         downloads.mkdir()
         files.mkdir()
