@@ -186,6 +186,13 @@ bench-stream: ## train on 2,000,000 embeddings in less than 2 GiB of memory
 	@$(PYTHON) benches/stream.py target/release/examples/bench-stream '$(CACHE_DIR)/bench-stream' \
 	    '$(RUNS_DIR)/bench/stream.json' docs/training.md
 
+# Slow tests too: what they need is said in docs/reliability.md.
+.PHONY: torture
+torture: build setup $(VENV) ## every fault of docs/reliability.md
+	@PYTHON='$(abspath .venv)/bin/python' setup/test-environment '$(DOWNLOADS)' '$(GTSRB_MINI)' \
+	    $(PYTHON) tests/torture/run.py docs/reliability.md '$(RUNS_DIR)/bench/torture.json' \
+	    cargo test --release --workspace
+
 oracles: ## remake the committed golden files with PyTorch
 	@rm -rf .venv-torch && $(PYTHON) -m venv .venv-torch
 	@.venv-torch/bin/pip install --quiet --requirement tests/oracles/requirements-torch.txt
