@@ -193,6 +193,23 @@ torture: build setup $(VENV) ## every fault of docs/reliability.md
 	    $(PYTHON) tests/torture/run.py docs/reliability.md '$(RUNS_DIR)/bench/torture.json' \
 	    cargo test --release --workspace
 
+# Tools for developers, pinned and compiled here.
+TOOLS := target/tools/bin
+
+$(TOOLS)/cargo-deny: TOOL := cargo-deny@0.20.2
+$(TOOLS)/cargo-sbom: TOOL := cargo-sbom@0.10.0
+$(TOOLS)/%:
+	@cargo install --quiet --locked --root target/tools $(TOOL)
+
+.PHONY: deny sbom
+deny: $(TOOLS)/cargo-deny ## licences, sources and known faults of dependencies
+	@$< check licenses bans sources
+	@if $< fetch db; then $< check advisories; \
+	    else echo "the database of advisories can't be had here: they were not checked" >&2; fi
+
+sbom: $(TOOLS)/cargo-sbom ## what the binaries are made of: dist/sbom.json (CycloneDX)
+	@mkdir -p dist && $< --output-format cyclone_dx_json_1_4 > dist/sbom.json
+
 oracles: ## remake the committed golden files with PyTorch
 	@rm -rf .venv-torch && $(PYTHON) -m venv .venv-torch
 	@.venv-torch/bin/pip install --quiet --requirement tests/oracles/requirements-torch.txt
