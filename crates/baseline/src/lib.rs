@@ -2,14 +2,18 @@
 //!
 //! Both compare directions: the similarity of two rows is the cosine of the angle between them.
 
+use matrix::multiply;
 use ndarray::parallel::prelude::*;
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Slice};
 
 /// Rows to classify that are compared by one task.
 const ROWS: usize = 128;
 
 /// Known rows that they are compared with in one matrix product.
 const KNOWN: usize = 2048;
+
+/// Similarities that are passed over together where none is high enough.
+const TOGETHER: usize = 64;
 
 /// Class of each row of `x` `[rows, features]`: the one whose mean direction is nearest. The
 /// mean of a class is that of its rows in `known` `[known, features]`, each scaled to length 1.
@@ -58,13 +62,17 @@ pub fn neighbours(
     let found: Vec<Vec<Vec<usize>>> = blocks
         .map(|x| {
             let mut nearest = vec![Nearest::new(count); x.nrows()];
-            for (index, block) in known.axis_chunks_iter(Axis(0), KNOWN).enumerate() {
-                let products = x.dot(&block.t());
-                let first = index * KNOWN;
+            let mut products = Array2::zeros((x.nrows(), KNOWN));
+            let blocks = known.axis_chunks_iter(Axis(0), KNOWN);
+            for (index, (block, scales)) in
+                blocks.zip(scales.axis_chunks_iter(Axis(0), KNOWN)).enumerate()
+            {
+                let there = Slice::from(..block.nrows());
+                let mut products = products.slice_axis_mut(Axis(1), there);
+                multiply(x, block.t(), products.view_mut());
+                products *= &scales;
                 for (nearest, products) in nearest.iter_mut().zip(products.rows()) {
-                    for (offset, product) in products.iter().enumerate() {
-                        nearest.offer(product * scales[first + offset], first + offset);
-                    }
+                    nearest.offer_all(products.as_slice().unwrap_or_default(), index * KNOWN);
                 }
             }
             nearest.into_iter().map(|nearest| nearest.labels(labels)).collect()
@@ -93,6 +101,22 @@ struct Nearest {
 impl Nearest {
     fn new(count: usize) -> Self {
         Self { count, found: Vec::with_capacity(count + 1) }
+    }
+
+    /// Offers the rows from `first` on; looks closer only where some are among the nearest.
+    fn offer_all(&mut self, similarities: &[f32], first: usize) {
+        for (index, some) in similarities.chunks(TOGETHER).enumerate() {
+            let limit = self.found.last().map_or(f32::NEG_INFINITY, |last| last.0);
+            let full = self.found.len() == self.count;
+            // Without a branch for each, so that the processor compares many at once.
+            let most = some.iter().fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a });
+            if full && most <= limit {
+                continue;
+            }
+            for (offset, &similarity) in some.iter().enumerate() {
+                self.offer(similarity, first + index * TOGETHER + offset);
+            }
+        }
     }
 
     fn offer(&mut self, similarity: f32, row: usize) {

@@ -8,6 +8,7 @@ use artifact::embeddings::Storage;
 use artifact::head::Head;
 use embed::{Device, Effort, Pipeline, Provider, Runtime, View};
 use half::f16;
+use half::slice::HalfFloatSliceExt as _;
 use ndarray::{Array2, ArrayView2};
 use onnx_graph::classifier::backbone_of;
 use softmax::probabilities;
@@ -20,7 +21,7 @@ pub const WHOLE: &str = "classifier.onnx";
 const HEAD: &str = "head.safetensors";
 /// Pictures that the head is applied to at once: its weights are many, and brought into the order
 /// that a matrix product wants each time.
-const BLOCK: usize = 128;
+const BLOCK: usize = 512;
 
 /// A model's backbone, view and head, known to belong together.
 pub struct Classifier {
@@ -103,9 +104,9 @@ impl Classifier {
     /// seen no others.
     pub fn rows(&self, mut embeddings: Vec<f32>) -> Result<Array2<f32>> {
         if self.view.storage == Storage::F16 {
-            for value in &mut embeddings {
-                *value = f16::from_f32(*value).to_f32();
-            }
+            let mut halves = vec![f16::ZERO; embeddings.len()];
+            halves.convert_from_f32_slice(&embeddings);
+            halves.convert_to_f32_slice(&mut embeddings);
         }
         let shape = (embeddings.len() / self.dims(), self.dims());
         Array2::from_shape_vec(shape, embeddings)

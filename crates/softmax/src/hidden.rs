@@ -1,11 +1,11 @@
 //! A hidden layer in training: linear, batch normalisation, rectifier, dropout.
 
+use matrix::product;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Zip};
 use rand::RngCore;
 use rand_chacha::ChaCha8Rng;
 
 use crate::Model;
-use crate::product::product;
 use crate::step::{Parameter, Rate};
 
 /// Keeps the division finite where a unit is constant over the batch.

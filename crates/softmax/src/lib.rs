@@ -41,7 +41,6 @@ mod network;
 mod objective;
 mod precise;
 mod probabilities;
-mod product;
 mod residual;
 mod samples;
 mod sgd;

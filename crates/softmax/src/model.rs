@@ -1,12 +1,13 @@
 //! A linear classifier and its scores.
 
+use matrix::product_by_rows;
 use ndarray::parallel::prelude::*;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use crate::Samples;
 
-/// Rows whose logits are computed by one task.
-pub(crate) const BLOCK_ROWS: usize = 256;
+/// Rows whose logits are computed together.
+pub(crate) const BLOCK_ROWS: usize = 512;
 
 /// Weights and bias: logits = x Wᵀ + b.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,9 +49,9 @@ impl Model {
         logits
     }
 
-    /// Logits of a few rows, by one thread.
+    /// Logits of a few rows. Those of a row don't depend on the others.
     pub(crate) fn forward(&self, x: ArrayView2<'_, f32>) -> Array2<f32> {
-        x.dot(&self.weights.t()) + &self.bias
+        product_by_rows(x, self.weights.t()) + &self.bias
     }
 
     /// Scores the model on `samples`.

@@ -82,7 +82,7 @@ impl Network {
         logits
     }
 
-    /// Logits of a few rows, by one thread.
+    /// Logits of a few rows.
     fn forward(&self, x: ArrayView2<'_, f32>) -> Array2<f32> {
         let mut values = self.layers[0].forward(x);
         for layer in &self.layers[1..] {

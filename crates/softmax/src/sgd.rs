@@ -1,5 +1,6 @@
 //! Training by mini-batches: a network with or without a hidden layer.
 
+use matrix::product;
 use ndarray::parallel::prelude::*;
 use ndarray::{Array1, Array2, ArrayView2, Axis, Slice};
 use rand::seq::SliceRandom;
@@ -8,7 +9,6 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use crate::hidden::Hidden;
-use crate::product::product;
 use crate::step::{Optimizer, Parameter, Rate};
 use crate::{Model, Network, Samples};
 

@@ -2,12 +2,12 @@
 
 use std::f64::consts::PI;
 
+use matrix::multiply;
 use ndarray::parallel::prelude::*;
 use ndarray::{Array2, ArrayView2, Axis, Zip};
 use serde::{Deserialize, Serialize};
 
 use crate::Recipe;
-use crate::product::multiply;
 
 /// Decay of the running means of gradients and of their squares.
 const DECAY: (f64, f64) = (0.9, 0.999);

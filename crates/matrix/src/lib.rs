@@ -1,9 +1,10 @@
-//! Matrix products of small blocks, by the fastest instructions that the processor has.
+//! Matrix products by the fastest instructions that the processor has.
+
 #![expect(unsafe_code, reason = "`gemm` takes pointers; the one use says why it is sound")]
 
 use gemm::{Parallelism, gemm};
 use ndarray::parallel::prelude::*;
-use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
 
 /// Outputs that one task computes for all rows of a batch.
 const BLOCK_OUTPUTS: usize = 256;
@@ -11,11 +12,15 @@ const BLOCK_OUTPUTS: usize = 256;
 /// Rows that one task computes where there are few outputs.
 const BLOCK_ROWS: usize = 64;
 
+/// Rows of which a product by rows has a multiple: below, `gemm` sums in other orders for other
+/// shapes.
+const ALIKE: usize = 2 * BLOCK_ROWS;
+
 /// a · b into `to`, by this thread alone.
 ///
 /// # Panics
 /// If shapes don't fit.
-pub(crate) fn multiply(a: ArrayView2<f32>, b: ArrayView2<f32>, mut to: ArrayViewMut2<f32>) {
+pub fn multiply(a: ArrayView2<f32>, b: ArrayView2<f32>, mut to: ArrayViewMut2<f32>) {
     let ((rows, depth), (depth_of_b, columns)) = (a.dim(), b.dim());
     assert_eq!((depth, (rows, columns)), (depth_of_b, to.dim()), "shapes of a product");
     let strides = |strides: &[isize]| (strides[0], strides[1]);
@@ -49,7 +54,11 @@ pub(crate) fn multiply(a: ArrayView2<f32>, b: ArrayView2<f32>, mut to: ArrayView
 
 /// a · b, where each task computes a part of the result that doesn't depend on the number of
 /// threads.
-pub(crate) fn product(a: ArrayView2<f32>, b: ArrayView2<f32>) -> Array2<f32> {
+///
+/// # Panics
+/// If shapes don't fit.
+#[must_use]
+pub fn product(a: ArrayView2<f32>, b: ArrayView2<f32>) -> Array2<f32> {
     let mut result = Array2::zeros((a.nrows(), b.ncols()));
     if b.ncols() > BLOCK_OUTPUTS / 2 {
         result
@@ -67,10 +76,25 @@ pub(crate) fn product(a: ArrayView2<f32>, b: ArrayView2<f32>) -> Array2<f32> {
     result
 }
 
+/// a · b as [`product`], where no bit of a row depends on how many others there are or what they
+/// hold.
+///
+/// # Panics
+/// If shapes don't fit.
+#[must_use]
+pub fn product_by_rows(a: ArrayView2<f32>, b: ArrayView2<f32>) -> Array2<f32> {
+    let rows = a.nrows();
+    let padded = rows.next_multiple_of(ALIKE);
+    if padded == rows {
+        return product(a, b);
+    }
+    let mut all = Array2::zeros((padded, a.ncols()));
+    all.slice_mut(s![..rows, ..]).assign(&a);
+    product(all.view(), b).slice_move(s![..rows, ..])
+}
+
 #[cfg(test)]
 mod tests {
-    use ndarray::s;
-
     use super::*;
 
     /// Whole numbers this small are summed exactly in any order.
@@ -86,5 +110,21 @@ mod tests {
         }
         let nothing = product(Array2::zeros((2, 0)).view(), Array2::zeros((0, 3)).view());
         assert_eq!(nothing, Array2::<f32>::zeros((2, 3)));
+    }
+
+    #[test]
+    fn rows_do_not_depend_on_their_company() {
+        let number = |(row, column)| 1.0 / (1.0 + (row * 31 + column * 17) as f32 % 23.0);
+        for (depth, columns) in [(1, 1), (2, 3), (700, 3), (1500, 43), (3000, 300)] {
+            let (a, b) = (
+                Array2::from_shape_fn((700, depth), number),
+                Array2::from_shape_fn((columns, depth), number),
+            );
+            let all = product_by_rows(a.view(), b.t());
+            for rows in [0..1, 0..2, 3..77, 65..129, 5..134, 100..700] {
+                let part = s![rows, ..];
+                assert_eq!(product_by_rows(a.slice(part), b.t()), all.slice(part));
+            }
+        }
     }
 }
