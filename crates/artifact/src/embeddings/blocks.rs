@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::FixedSizeListArray;
 use arrow::datatypes::{DataType, Field};
-use ndarray::ArrayViewMut2;
+use ndarray::parallel::prelude::*;
+use ndarray::{Array2, ArrayViewMut2};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
-    RowSelector,
 };
 use parquet::file::metadata::PageIndexPolicy;
 use stage::{Error, Result};
@@ -17,6 +17,9 @@ use stage::{Error, Result};
 use super::part::{copy_row, require_whole};
 use super::{Cache, Key, STAGE};
 use crate::table::{column, damaged};
+
+/// Rows of a part that a thread reads together where all are wanted in memory.
+const GATHERED: usize = 512;
 
 /// The embeddings of some keys, in blocks of rows that lie together in one part of the cache.
 /// A block is read on its own, by any thread, and knows which keys its rows belong to.
@@ -27,7 +30,6 @@ pub struct Blocks<'a> {
     /// Of each part that is read, its footer and the place of its pages.
     metadata: Vec<Option<ArrowReaderMetadata>>,
     list: Vec<Block>,
-    dims: usize,
 }
 
 /// Some rows of a part.
@@ -60,8 +62,32 @@ impl Cache {
                 keys: chunk.iter().map(|&(_, key)| key).collect(),
             }));
         }
-        Ok(Blocks { cache: self, metadata, list: blocks, dims })
+        Ok(Blocks { cache: self, metadata, list: blocks })
     }
+
+    /// The embeddings of `keys`, shape `[keys, dims]`, in their order.
+    ///
+    /// # Errors
+    /// As [`Cache::blocks`] and [`Blocks::read`].
+    pub fn gather(&self, keys: &[Key], dims: usize) -> Result<Array2<f32>> {
+        let blocks = self.blocks(keys, dims, GATHERED)?;
+        let mut matrix = Array2::zeros((keys.len(), dims));
+        let mut rows: Vec<Option<&mut [f32]>> = in_rows(matrix.view_mut()).map(Some).collect();
+        let mut of_block = |block: usize| {
+            let keys = blocks.keys(block).iter();
+            (block, keys.filter_map(|&key| rows[key].take()).collect())
+        };
+        let work: Vec<(usize, Vec<&mut [f32]>)> = (0..blocks.len()).map(&mut of_block).collect();
+        work.into_par_iter()
+            .try_for_each(|(block, rows)| blocks.read_rows(block, rows.into_iter()))?;
+        Ok(matrix)
+    }
+}
+
+/// The rows of a matrix in standard order.
+fn in_rows(matrix: ArrayViewMut2<'_, f32>) -> impl Iterator<Item = &mut [f32]> {
+    let dims = matrix.ncols().max(1);
+    matrix.into_slice().unwrap_or_default().chunks_exact_mut(dims)
 }
 
 /// Verifies a part and reads its footer.
@@ -103,48 +129,50 @@ impl Blocks<'_> {
     /// # Errors
     /// [`Data`](stage::Fault::Data) or [`Io`](stage::Fault::Io) if the part can't be read.
     pub fn read(&self, block: usize, to: ArrayViewMut2<'_, f32>) -> Result<()> {
+        self.read_rows(block, in_rows(to))
+    }
+
+    /// Reads `block` to as many rows of [`Self::read`]'s length.
+    fn read_rows<'t>(&self, block: usize, to: impl Iterator<Item = &'t mut [f32]>) -> Result<()> {
         let Block { part, rows, .. } = &self.list[block];
-        let path = &self.cache.parts[*part];
-        let (Some(metadata), [first, .., last] | [first @ last]) =
-            (&self.metadata[*part], &rows[..])
-        else {
-            return Err(Error::internal("an empty block of embeddings"));
+        let Some(metadata) = &self.metadata[*part] else {
+            return Err(Error::internal("a block of a part that isn't read"));
         };
-        read(path, metadata.clone(), (*first, *last), rows, to, self.dims)
+        read(&self.cache.parts[*part], metadata.clone(), rows, to)
     }
 }
 
-/// Copies `rows`, from `first` to `last`, of `part`.
-fn read(
+/// Copies `rows`, ascending, of `part`.
+fn read<'t>(
     part: &Path,
     metadata: ArrowReaderMetadata,
-    (first, last): (usize, usize),
     rows: &[usize],
-    mut to: ArrayViewMut2<'_, f32>,
-    dims: usize,
+    to: impl Iterator<Item = &'t mut [f32]>,
 ) -> Result<()> {
     let wrong = |e: String| damaged(part, e, STAGE);
     let file = File::open(part).map_err(|e| Error::read(part, &e))?;
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
     let mask = ProjectionMask::columns(builder.parquet_schema(), ["embedding"]);
-    let stretch = vec![RowSelector::skip(first), RowSelector::select(last + 1 - first)];
+    let count = builder.metadata().file_metadata().num_rows() as usize;
+    let stretches = rows.chunk_by(|a, b| b - a <= 1);
+    let stretches = stretches.map(|stretch| stretch[0]..stretch[stretch.len() - 1] + 1);
     let reader = builder
         .with_projection(mask)
-        .with_row_selection(RowSelection::from(stretch))
-        .with_batch_size(last + 1 - first)
+        .with_row_selection(RowSelection::from_consecutive_ranges(stretches, count))
+        .with_batch_size(rows.len())
         .build()
         .map_err(|e| wrong(e.to_string()))?;
-    let mut pairs = rows.iter().zip(to.rows_mut()).peekable();
-    let mut start = first;
+    // Each once, as the reader gives them.
+    let mut found = rows.chunk_by(|a, b| a == b).map(|same| same[0]);
+    let mut pairs = rows.iter().zip(to).peekable();
     for batch in reader {
         let batch = batch.map_err(|e| wrong(e.to_string()))?;
-        let end = start + batch.num_rows();
         let list: &FixedSizeListArray = column(&batch, "embedding").map_err(wrong)?;
-        while let Some((row, mut to)) = pairs.next_if(|(row, _)| **row < end) {
-            let to = to.as_slice_mut().filter(|to| to.len() == dims).unwrap_or_default();
-            copy_row(list, row - start, to).map_err(|e| wrong(e.to_owned()))?;
+        for (place, found) in (0..batch.num_rows()).zip(&mut found) {
+            while let Some((_, to)) = pairs.next_if(|(row, _)| **row == found) {
+                copy_row(list, place, to).map_err(|e| wrong(e.to_owned()))?;
+            }
         }
-        start = end;
     }
     match pairs.next() {
         Some(_) => Err(wrong("it ends too soon".into())),

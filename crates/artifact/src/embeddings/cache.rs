@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::ArrayView2;
 use stage::{Error, Fault, Result};
 
 use super::checked::Checked;
@@ -205,23 +205,6 @@ impl Cache {
         Writer::beside_others(&folder::of(root, view), shard)
     }
 
-    /// The embeddings of `keys` in that order, shape `[keys, dims]`. Each part that is read is
-    /// verified.
-    ///
-    /// # Errors
-    /// [`Missing`](stage::Fault::Missing) if one isn't there, [`Data`](stage::Fault::Data) if
-    /// a part is damaged.
-    pub fn gather(&self, keys: &[Key], dims: usize) -> Result<Array2<f32>> {
-        let mut matrix = Array2::zeros((keys.len(), dims));
-        for (part, mut rows) in self.parts.iter().zip(self.wanted(keys)?) {
-            if !rows.is_empty() {
-                rows.sort_unstable();
-                part::copy_rows(part, &rows, &mut matrix)?;
-            }
-        }
-        Ok(matrix)
-    }
-
     /// For each part its rows that hold some of `keys`, as (row in the part, place in `keys`).
     pub(super) fn wanted(&self, keys: &[Key]) -> Result<Vec<Vec<Place>>> {
         let mut wanted = vec![Vec::new(); self.parts.len()];
@@ -256,10 +239,11 @@ impl Cache {
         if named.is_empty() { Ok(()) } else { Err(Error::data(named.join("\n  "))) }
     }
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::array;
+    use ndarray::{Array2, array};
 
     fn keys(n: u8) -> Vec<Key> {
         (0..n).map(|i| Hash::of(&[i])).collect()

@@ -38,9 +38,6 @@ use crate::images::Image;
 /// The stage that writes embeddings, for messages.
 const STAGE: &str = "gtsrb-extract";
 
-/// Rows read at a time: at 4,320 dimensions about 35 MB.
-const BATCH_ROWS: usize = 2048;
-
 /// How many rows a full part has, where an embedding has `dims` numbers: at most 8,192, and
 /// as many as make 64 MiB of f32, which takes seconds to compute.
 #[must_use]

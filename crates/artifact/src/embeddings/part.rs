@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use arrow::array::{Array, FixedSizeBinaryArray, FixedSizeListArray, Float16Array, Float32Array};
 use arrow::datatypes::{DataType, Field, Schema};
 use half::slice::HalfFloatSliceExt as _;
-use ndarray::{Array2, ArrayView2};
+use ndarray::ArrayView2;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use stage::{Error, Result};
 
 use super::pages::write_part;
-use super::{BATCH_ROWS, Key, STAGE, to_key};
-use crate::table::{self, column, damaged, unwritten};
+use super::{Key, STAGE, to_key};
+use crate::table::{column, damaged, unwritten};
 use crate::{FileWriter, Hash};
 
 /// Where a part's metadata name its view, so that a part in a wrong folder isn't trusted.
@@ -136,37 +136,6 @@ fn kind(schema: &Schema) -> std::result::Result<(usize, Storage), &'static str> 
         },
         _ => Err("column embedding is missing or no list of one size"),
     }
-}
-
-/// Copies rows of `part`, given as (row in the part, row in `matrix`) in ascending order.
-/// The part is verified before it is read.
-pub(super) fn copy_rows(
-    part: &Path,
-    rows: &[(usize, usize)],
-    matrix: &mut Array2<f32>,
-) -> Result<()> {
-    require_whole(part)?;
-    let mut rows = rows.iter().peekable();
-    let mut start = 0;
-    for batch in table::reader(part, BATCH_ROWS, STAGE)? {
-        let batch = batch.map_err(|e| damaged(part, &e, STAGE))?;
-        let end = start + batch.num_rows();
-        let list: &FixedSizeListArray =
-            column(&batch, "embedding").map_err(|e| damaged(part, e, STAGE))?;
-        if list.value_length() as usize != matrix.ncols() {
-            let found = list.value_length();
-            let wanted = matrix.ncols();
-            return Err(damaged(part, format!("{found} dimensions, not {wanted}"), STAGE));
-        }
-        while let Some((row, target)) = rows.next_if(|(row, _)| *row < end) {
-            let mut target = matrix.row_mut(*target);
-            // A row of a matrix in standard order is one slice.
-            let target = target.as_slice_mut().unwrap_or_default();
-            copy_row(list, row - start, target).map_err(|e| damaged(part, e, STAGE))?;
-        }
-        start = end;
-    }
-    Ok(())
 }
 
 /// Verifies a part before it is read.
