@@ -1,8 +1,8 @@
 //! `gtsrb-evaluate publish`: a gate, and behind it the switch to a new model.
 //!
-//! A release is a folder that `gtsrb-predict --run` reads: the run's backbone, model and results
-//! and what its embeddings say of themselves. It is written whole before the link `current`
-//! points to it, so that readers see the old one or the new one.
+//! A release is a folder that `gtsrb-predict --run` reads: the run's model, and of its results what
+//! tells how good it is. It is written whole before the link `current` points to it, so that
+//! readers see the old one or the new one.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,9 +17,10 @@ use stage::{Error, Outcome, Result};
 use crate::metrics::{Interval, Metrics};
 use crate::words::{percent, percent_range};
 
-/// The stages whose folders a release holds, and the binaries that write them.
-const PARTS: [(&str, &str); 3] =
-    [("backbone", "gtsrb-backbone"), ("embeddings", "gtsrb-extract"), ("model", "gtsrb-train")];
+/// The folder that predictions need, and the stage that writes it.
+const MODEL: (&str, &str) = ("model", "gtsrb-train");
+/// Results that a release holds: for programs, among them the next gate, and for people.
+const RESULTS: [&str; 3] = ["MODEL_CARD.md", "metrics.json", "report.html"];
 const EVALUATE: &str = "gtsrb-evaluate";
 /// The link's name.
 const CURRENT: &str = "current";
@@ -89,8 +90,8 @@ pub fn publish(
 /// A run that may be published.
 struct Candidate {
     run: PathBuf,
-    /// What the release consists of, folder by folder; `""` is the run itself.
-    parts: Vec<(&'static str, Manifest)>,
+    results: Manifest,
+    model: Manifest,
     release: Release,
     work: Work,
 }
@@ -120,17 +121,13 @@ impl Candidate {
         let results = Manifest::read(run, EVALUATE)?;
         let mut inputs = results.work.inputs.clone();
         inputs.insert("results".into(), results.content());
-        let mut parts = vec![("", results)];
-        for (part, stage) in PARTS {
-            let manifest = Manifest::read(&run.join(part), stage)?;
-            let seen = inputs.insert(part.into(), manifest.content());
-            if seen.is_some_and(|seen| seen != manifest.content()) {
-                return Err(Error::data(format!(
-                    "{} changed since it was evaluated: run {EVALUATE} again",
-                    run.join(part).display()
-                )));
-            }
-            parts.push((part, manifest));
+        let (name, stage) = MODEL;
+        let model = Manifest::read(&run.join(name), stage)?;
+        if inputs.get(name) != Some(&model.content()) {
+            return Err(Error::data(format!(
+                "{} changed since it was evaluated: run {EVALUATE} again",
+                run.join(name).display()
+            )));
         }
         let release = Release::read(run)?.ok_or_else(|| {
             Error::missing(format!("{} is gone: run {EVALUATE} first", run.display()))
@@ -141,7 +138,7 @@ impl Candidate {
             parameters: json!({ "published": true }),
             inputs,
         };
-        Ok(Self { run: run.to_owned(), parts, release, work })
+        Ok(Self { run: run.to_owned(), results, model, release, work })
     }
 
     /// The gate: at least `at_least` of the test images right, and not fewer than the lower
@@ -189,29 +186,30 @@ impl Candidate {
         )
     }
 
-    /// Copies every file and every part's manifest.
+    /// Copies the model with its manifest, and some results; the release's own manifest lists all.
     fn stage(&self, output: &Output) -> Result<Vec<Staged>> {
-        let mut staged = Vec::new();
-        for (part, manifest) in &self.parts {
-            let dir = self.run.join(part);
-            for name in manifest.outputs.keys() {
-                let copy = copy(&dir.join(name), &inside(part, name), output)?;
-                if copy.record().hash != manifest.outputs[name].hash {
-                    return Err(Error::data(format!(
-                        "{} differs from its manifest: run {} again",
-                        dir.join(name).display(),
-                        manifest.work.tool
-                    )));
-                }
-                staged.push(copy);
-            }
-            // The run's own is the release's, which lists the files of all parts.
-            if !part.is_empty() {
-                let name = "manifest.json";
-                staged.push(copy(&dir.join(name), &inside(part, name), output)?);
-            }
+        let kept = |name: &&String| RESULTS.contains(&name.as_str());
+        let results = self.results.outputs.keys().filter(kept);
+        let mut staged = results
+            .map(|name| self.copy(&self.results, name, name, output))
+            .collect::<Result<Vec<_>>>()?;
+        for name in self.model.outputs.keys() {
+            staged.push(self.copy(&self.model, name, &in_model(name), output)?);
         }
+        let name = in_model("manifest.json");
+        staged.push(copy(&self.run.join(&name), &name, output)?);
         Ok(staged)
+    }
+
+    /// Copies the run's file `path`, which `manifest` calls `name`.
+    fn copy(&self, manifest: &Manifest, name: &str, path: &str, to: &Output) -> Result<Staged> {
+        let from = self.run.join(path);
+        let copy = copy(&from, path, to)?;
+        if copy.record().hash != manifest.outputs[name].hash {
+            let (from, tool) = (from.display(), &manifest.work.tool);
+            return Err(Error::data(format!("{from} differs from its manifest: run {tool} again")));
+        }
+        Ok(copy)
     }
 
     fn published(self, current: PathBuf, release: PathBuf) -> Published {
@@ -220,9 +218,9 @@ impl Candidate {
     }
 }
 
-/// The name in the release of file `name` of `part`.
-fn inside(part: &str, name: &str) -> String {
-    if part.is_empty() { name.to_owned() } else { format!("{part}/{name}") }
+/// Where file `name` of the model is in a run and in a release.
+fn in_model(name: &str) -> String {
+    format!("{}/{name}", MODEL.0)
 }
 
 fn copy(from: &Path, name: &str, output: &Output) -> Result<Staged> {
