@@ -5,19 +5,27 @@ use std::fmt::Write as _;
 
 use artifact::embeddings::Row;
 use artifact::images::{Image, ImageSet, Split};
-use image::RgbImage;
+use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{FilterType, resize};
+use image::{ExtendedColorType, RgbImage};
 use ndarray::ArrayView1;
 use picture::Picture;
 use rayon::prelude::*;
-use stage::Result;
+use stage::{Error, Result};
 
 use crate::evaluation::Evaluation;
 use crate::metrics::Scored;
 use crate::survey::{damaged, decode};
 
-/// Longest side of a picture in the report, in pixels: what bounds the report's size.
+/// Longest side of a picture in the report, in pixels.
 const SIDE: u32 = 96;
+
+/// Most bytes of a picture in the report. It shows about 600 at most: with the map's, they stay
+/// below 10 MB.
+const MOST_BYTES: usize = 4500;
+
+/// Of 100: for pictures that are larger without loss.
+const QUALITY: u8 = 80;
 
 /// One wrongly classified picture.
 pub struct Mistake {
@@ -85,19 +93,39 @@ pub fn load(
 
 /// The picture, made small and without anything but its pixels, as a `data:` address.
 fn address(image: &Image) -> Result<String> {
-    let small = thumbnail(decode(image)?).ok_or_else(|| damaged(image, &"odd size"))?;
+    let odd = || damaged(image, &"odd size");
+    let mut small = thumbnail(decode(image)?, SIDE).ok_or_else(odd)?;
     let png = small.to_png().map_err(|e| damaged(image, &e))?;
-    Ok(format!("data:image/png;base64,{}", base64(&png)))
+    if png.len() <= MOST_BYTES {
+        return Ok(format!("data:image/png;base64,{}", base64(&png)));
+    }
+    loop {
+        let (width, height) = (small.width(), small.height());
+        let address = jpeg(small.rgb(), width, height, QUALITY)?;
+        if address.len() <= MOST_BYTES / 3 * 4 || width.max(height) == 1 {
+            return Ok(address);
+        }
+        small = thumbnail(small, width.max(height) / 2).ok_or_else(odd)?;
+    }
 }
 
-/// At most [`SIDE`] pixels a side, never larger than it was.
-fn thumbnail(picture: Picture) -> Option<Picture> {
+/// Pixels as a JPEG file in a `data:` address.
+pub fn jpeg(rgb: &[u8], width: u32, height: u32, quality: u8) -> Result<String> {
+    let mut jpeg = Vec::new();
+    JpegEncoder::new_with_quality(&mut jpeg, quality)
+        .encode(rgb, width, height, ExtendedColorType::Rgb8)
+        .map_err(|e| Error::internal(format!("report.html: a picture as JPEG: {e}")))?;
+    Ok(format!("data:image/jpeg;base64,{}", base64(&jpeg)))
+}
+
+/// At most `most` pixels a side, never larger than it was.
+fn thumbnail(picture: Picture, most: u32) -> Option<Picture> {
     let (width, height) = (picture.width(), picture.height());
     let longest = width.max(height);
-    if longest <= SIDE {
+    if longest <= most {
         return Some(picture);
     }
-    let scale = |side: u32| (side * SIDE / longest).max(1);
+    let scale = |side: u32| (side * most / longest).max(1);
     let full = RgbImage::from_raw(width, height, picture.into_rgb())?;
     let small = resize(&full, scale(width), scale(height), FilterType::Triangle);
     Picture::new(small.width(), small.height(), small.into_raw())
@@ -122,6 +150,9 @@ pub fn base64(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use artifact::Hash;
+    use artifact::images::Roi;
+
     use super::*;
 
     #[test]
@@ -138,12 +169,34 @@ mod tests {
     fn thumbnails_shrink_and_never_grow() {
         let size = |w: u32, h: u32| {
             let picture = Picture::new(w, h, vec![7; (w * h * 3) as usize]).unwrap();
-            let small = thumbnail(picture).unwrap();
+            let small = thumbnail(picture, SIDE).unwrap();
             (small.width(), small.height())
         };
         assert_eq!(size(30, 20), (30, 20));
         assert_eq!(size(192, 96), (96, 48));
         assert_eq!(size(2000, 3), (96, 1));
+    }
+
+    #[test]
+    fn no_picture_takes_much_room() {
+        for (width, height) in [(20, 20), (96, 96), (900, 700), (3000, 1)] {
+            let noise = |i: u32| (i.wrapping_mul(2_654_435_761) >> 21) as u8;
+            let rgb = (0..width * height * 3).map(noise).collect();
+            let picture = Picture::new(width, height, rgb).unwrap();
+            let image = Image {
+                bytes: picture.to_png().unwrap(),
+                path: "noise.png".into(),
+                label: 0,
+                roi: Roi { x1: 0, y1: 0, x2: 9, y2: 9 },
+                width: width as i32,
+                height: height as i32,
+                track: None,
+                frame: None,
+                pixels: Hash(picture.hash()),
+            };
+            let address = address(&image).unwrap();
+            assert!(address.len() <= 6050 && address.len() > 100, "{}", address.len());
+        }
     }
 
     #[test]

@@ -139,7 +139,7 @@ fn stage_files(
     let map = Map::of(evaluation, space);
     let figures = Figures::draw(metrics, &training, &balance, &map);
     let pictures = settings.gallery > 0;
-    let sprite = pictures.then(|| Sprite::of(images)).transpose()?;
+    let sprite = pictures.then(|| Sprite::of(images, map.every())).transpose()?;
     let page = Report {
         name,
         metrics,

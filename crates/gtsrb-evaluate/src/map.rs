@@ -10,6 +10,12 @@ use crate::evaluation::Evaluation;
 use crate::space::Space;
 use crate::sprite::{SIDE, Sprite};
 
+/// Most images that are drawn; of more, every second, third …
+const MOST: usize = 13_000;
+
+/// Most characters of a path that the page shows.
+const PATH: usize = 60;
+
 /// Test images in the plane of the two directions along which their embeddings vary most.
 pub struct Map {
     /// Where they are; 0 in a direction that there isn't.
@@ -31,12 +37,10 @@ impl Map {
         let place = |row: ndarray::ArrayView1<'_, f32>| {
             [0, 1].map(|axis| row.get(axis).copied().unwrap_or_default())
         };
-        let square = |values: &mut dyn Iterator<Item = f32>| -> f64 {
-            values.map(|value| f64::from(value).powi(2)).sum()
-        };
         let places: Vec<[f32; 2]> = space.test.rows().into_iter().map(place).collect();
-        let all = square(&mut space.features.iter().copied()).max(f64::MIN_POSITIVE);
-        let share = |axis: usize| square(&mut places.iter().map(|place| place[axis])) / all;
+        let squares = |axis: usize| places.iter().map(move |place| f64::from(place[axis]).powi(2));
+        let share =
+            |axis: usize| squares(axis).sum::<f64>() / space.variance.max(f64::MIN_POSITIVE);
         Self {
             shares: [share(0), share(1)],
             places,
@@ -44,6 +48,12 @@ impl Map {
             predicted: evaluation.scored.iter().map(|s| s.predicted).collect(),
             classes: evaluation.metrics.classes.len(),
         }
+    }
+
+    /// Of how many images one is drawn: the first, and so on.
+    #[must_use]
+    pub fn every(&self) -> usize {
+        self.places.len().div_ceil(MOST).max(1)
     }
 
     /// Writes `path`, `x`, `y`, `label`, `predicted` of every image.
@@ -75,10 +85,31 @@ impl Map {
         let names = evaluation.metrics.classes.iter().map(|class| &class.name);
         json!({
             "points": shown().map(point).collect::<Vec<_>>(),
-            "paths": shown().map(|row| &evaluation.rows[row].path).collect::<Vec<_>>(),
+            "paths": shown().map(|row| end_of(&evaluation.rows[row].path)).collect::<Vec<_>>(),
             "classes": names.collect::<Vec<_>>(),
             "side": SIDE,
             "columns": sprite.columns,
         })
+    }
+}
+
+/// The last characters of a long path.
+fn end_of(path: &str) -> String {
+    match path.char_indices().rev().nth(PATH - 1) {
+        Some((at, _)) if at > 0 => format!("…{}", &path[at..]),
+        _ => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_paths_are_cut_at_the_front() {
+        assert_eq!(end_of("a/b.png"), "a/b.png");
+        let path = format!("ä{}", "é".repeat(PATH));
+        assert_eq!(end_of(&path[2..]), path[2..]);
+        assert_eq!(end_of(&path), format!("…{}", &path[2..]));
     }
 }

@@ -4,6 +4,7 @@
 //! directions are multiplied by `xᵀx` and made orthogonal, again and again, and the best axes
 //! within the space that they span are those of `xᵀx` in all but the last digits.
 
+use matrix::{multiply, product};
 use ndarray::parallel::prelude::*;
 use ndarray::{Array2, ArrayView2, Axis};
 use rand::{Rng, SeedableRng};
@@ -46,7 +47,7 @@ pub fn project(x: ArrayView2<'_, f32>, directions: ArrayView2<'_, f32>) -> Array
     let blocks = places.axis_chunks_iter_mut(Axis(0), BLOCK_ROWS).into_par_iter();
     blocks
         .zip(x.axis_chunks_iter(Axis(0), BLOCK_ROWS))
-        .for_each(|(mut places, x)| places.assign(&x.dot(&directions.t())));
+        .for_each(|(places, x)| multiply(x, directions.t(), places));
     places
 }
 
@@ -55,7 +56,7 @@ fn times_gram(x: ArrayView2<'_, f32>, directions: ArrayView2<'_, f32>) -> Array2
     let blocks: Vec<Array2<f32>> = x
         .axis_chunks_iter(Axis(0), BLOCK_ROWS)
         .into_par_iter()
-        .map(|x| directions.dot(&x.t()).dot(&x))
+        .map(|x| product(product(directions, x.t()).view(), x))
         .collect();
     let zeros = Array2::zeros(directions.dim());
     blocks.iter().fold(zeros, |sum, block| sum + block.mapv(f64::from))

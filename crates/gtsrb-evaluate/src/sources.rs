@@ -6,8 +6,8 @@ use artifact::embeddings::{Cache, Embedded, Row};
 use artifact::head::Head;
 use artifact::images::{ImageSet, Split};
 use artifact::{Answers, Manifest, Work};
-use ndarray::Array2;
 use ndarray::parallel::prelude::*;
+use ndarray::{Array2, Axis};
 use serde_json::json;
 use stage::{Error, Result};
 
@@ -166,7 +166,11 @@ impl Sources {
     /// number would be left of the metrics.
     pub fn embeddings(&self, rows: &[Row]) -> Result<Array2<f32>> {
         let x = self.embedded.matrix(&stage::cache_dir().join("embeddings"), rows)?;
-        let broken = x.rows().into_iter().zip(rows).find(|(x, _)| x.iter().any(|v| !v.is_finite()));
+        let broken = x
+            .axis_iter(Axis(0))
+            .into_par_iter()
+            .zip(rows)
+            .find_first(|(x, _)| x.iter().any(|v| !v.is_finite()));
         match broken {
             None => Ok(x),
             Some((_, row)) => Err(Error::data(format!(

@@ -2,7 +2,7 @@
 //! seconds.
 
 use artifact::embeddings::Row;
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, Slice};
 use softmax::Standardization;
 use stage::Result;
 
@@ -12,12 +12,17 @@ use crate::sources::Sources;
 /// Dimensions that are kept.
 const DIRECTIONS: usize = 64;
 
+/// Test images that say which these are; of more, evenly chosen ones.
+const LOOKED_AT: usize = 4096;
+
 /// Test and training images along the principal directions of the test images' embeddings, each
 /// feature scaled to mean 0 and deviation 1 over the test images.
 pub struct Space {
     standardization: Standardization,
     /// Every feature of the test images, standardised, `[images, features]`.
     pub features: Array2<f32>,
+    /// The sum of their squares.
+    pub variance: f64,
     /// The test images, `[images, directions]`.
     pub test: Array2<f32>,
     /// The training images, `[images, directions]`.
@@ -37,7 +42,9 @@ impl Space {
     pub fn of(sources: &Sources, mut x: Array2<f32>) -> Result<Self> {
         let standardization = Standardization::fit(x.view());
         standardization.apply(x.view_mut());
-        let directions = principal(x.view(), DIRECTIONS);
+        let step = x.nrows().div_ceil(LOOKED_AT).max(1);
+        let some = x.slice_axis(Axis(0), Slice::from(..).step_by(step as isize));
+        let directions = principal(some, DIRECTIONS);
         let test = project(x.view(), directions.view());
         let (rows, labels) = sources.train_rows()?;
         let mut train = Array2::zeros((rows.len(), directions.nrows()));
@@ -50,8 +57,9 @@ impl Space {
                 train.row_mut(place).assign(&row);
             }
         }
+        let variance = x.rows().into_iter().map(|row| f64::from(row.dot(&row))).sum();
         let remoteness = remoteness(train.view(), &labels, sources.images.classes().len());
-        Ok(Self { standardization, features: x, test, train, rows, labels, remoteness })
+        Ok(Self { standardization, features: x, variance, test, train, rows, labels, remoteness })
     }
 
     /// Every feature of the training images `rows`, standardised, `[rows, features]`.

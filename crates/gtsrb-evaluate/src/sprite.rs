@@ -1,20 +1,20 @@
 //! The test images' signs as one small picture of tiles, for a page to cut them out of.
 
 use artifact::images::{Image, ImageSet, Split};
-use image::codecs::jpeg::JpegEncoder;
+use image::RgbImage;
 use image::imageops::{FilterType, crop_imm, resize};
-use image::{ExtendedColorType, RgbImage};
 use rayon::prelude::*;
-use stage::{Error, Result};
+use stage::Result;
 
-use crate::gallery::base64;
+use crate::gallery::jpeg;
 use crate::survey::{damaged, decode, sign};
 
 /// Pixels a side of a tile: enough to read a sign.
 pub const SIDE: u32 = 28;
 
-/// Most tiles, about 4 MB in Base64; of more images every second, third … has one.
-const MOST: usize = 13_000;
+/// Most bytes of the picture's address, so that the page stays below 10 MB: where tiles are hard to
+/// compress, fewer images have one.
+const MOST_BYTES: usize = 4_000_000;
 
 /// Of 100. The tiles are seen enlarged, next to numbers that say what they are.
 const QUALITY: u8 = 40;
@@ -30,10 +30,8 @@ pub struct Sprite {
 }
 
 impl Sprite {
-    /// The signs of the test images, each stretched to a square.
-    pub fn of(images: &ImageSet) -> Result<Self> {
-        let count = images.count(Split::Test) as usize;
-        let every = count.div_ceil(MOST).max(1);
+    /// The signs of every `every`th test image, each stretched to a square.
+    pub fn of(images: &ImageSet, every: usize) -> Result<Self> {
         let mut tiles: Vec<RgbImage> = Vec::new();
         let mut first = 0;
         for batch in images.batches(Split::Test) {
@@ -44,8 +42,23 @@ impl Sprite {
             tiles.extend(of_batch?);
             first += batch.len();
         }
-        let columns = (tiles.len() as f64).sqrt().ceil() as usize;
-        Ok(Self { address: address(&tiles, columns)?, columns, every })
+        let mut sprite = Self::within(tiles, MOST_BYTES)?;
+        sprite.every *= every;
+        Ok(sprite)
+    }
+
+    /// All of `tiles`, or every second, fourth … of them, so that the address has at most `bytes`.
+    fn within(mut tiles: Vec<RgbImage>, bytes: usize) -> Result<Self> {
+        let mut every = 1;
+        loop {
+            let columns = (tiles.len() as f64).sqrt().ceil() as usize;
+            let address = address(&tiles, columns)?;
+            if address.len() <= bytes || tiles.len() <= 1 {
+                return Ok(Self { address, columns, every });
+            }
+            tiles = tiles.into_iter().step_by(2).collect();
+            every *= 2;
+        }
     }
 }
 
@@ -73,11 +86,7 @@ fn address(tiles: &[RgbImage], columns: usize) -> Result<String> {
             pixels[at..at + row.len()].copy_from_slice(row);
         }
     }
-    let mut jpeg = Vec::new();
-    JpegEncoder::new_with_quality(&mut jpeg, QUALITY)
-        .encode(&pixels, width as u32, height as u32, ExtendedColorType::Rgb8)
-        .map_err(|e| Error::internal(format!("report.html: small pictures: {e}")))?;
-    Ok(format!("data:image/jpeg;base64,{}", base64(&jpeg)))
+    jpeg(&pixels, width as u32, height as u32, QUALITY)
 }
 
 #[cfg(test)]
@@ -98,6 +107,25 @@ mod tests {
         for (x, y, wanted) in [(14, 14, 0), (42, 14, 100), (14, 42, 200), (42, 42, 0)] {
             assert!((grey(x, y) - wanted).abs() < 4);
         }
+    }
+
+    #[test]
+    fn tiles_are_left_out_until_the_rest_has_room() {
+        let noise = |seed: u32| {
+            RgbImage::from_fn(SIDE, SIDE, |x, y| {
+                let value = (seed + x * 7919 + y * 104_729).wrapping_mul(2_654_435_761);
+                image::Rgb([(value >> 24) as u8; 3])
+            })
+        };
+        let tiles: Vec<RgbImage> = (0..9).map(noise).collect();
+        let all = Sprite::within(tiles.clone(), usize::MAX).unwrap();
+        assert_eq!((all.columns, all.every), (3, 1));
+        let some = Sprite::within(tiles.clone(), all.address.len() - 1).unwrap();
+        assert_eq!((some.columns, some.every), (3, 2));
+        let third: Vec<RgbImage> = tiles.iter().step_by(4).cloned().collect();
+        let few = Sprite::within(tiles.clone(), some.address.len() - 1).unwrap();
+        assert_eq!((few.address, few.every), (address(&third, 2).unwrap(), 4));
+        assert_eq!(Sprite::within(tiles, 0).unwrap().columns, 1);
     }
 
     /// Base64 back to bytes.

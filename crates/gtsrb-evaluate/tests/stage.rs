@@ -6,7 +6,7 @@ mod fixture;
 
 use std::process::{Command, Output};
 
-use artifact::Hash;
+use artifact::{Answers, Hash};
 use fixture::{Fixture, Shape, manifest, view};
 
 const FILES: [&str; 21] = [
@@ -237,9 +237,11 @@ fn bad_settings_are_refused() {
 #[test]
 fn hostile_names_stay_text() {
     let classes =
-        ["<img src=x onerror=alert(1)>", "\"><script>alert(1)</script>", "' onload='x", "a&b"]
+        ["=1+1<img src=x onerror=alert(1)>", "\"><script>alert(1)</script>", "@a\n' onload='x"]
             .map(str::to_owned)
-            .to_vec();
+            .into_iter()
+            .chain(["\t\u{202e}a,&b".to_owned()])
+            .collect();
     let shape = Shape { head_dims: 4, classes, folder: "=cmd</script><img>", ..Shape::default() };
     let fixture = Fixture::new(&shape);
     done(&fixture.evaluate(&[]));
@@ -250,6 +252,20 @@ fn hostile_names_stay_text() {
     assert!(page.matches("<img").count() > 10);
     let drawing = String::from_utf8(fixture.read("report/confusion.svg")).unwrap();
     assert!(!drawing.contains("<script") && !drawing.contains("<img"));
+    // No cell is a formula to a spreadsheet, and none breaks its table.
+    let tables = [("confusion.csv", b',', 5), ("report/labels-to-check.csv", b',', 6)];
+    for (name, delimiter, columns) in tables.into_iter().chain([("submission.csv", b';', 2)]) {
+        let bytes = fixture.read(name);
+        let mut table = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(&bytes[..]);
+        let mut rows = vec![table.headers().unwrap().clone()];
+        rows.extend(table.records().map(Result::unwrap));
+        assert!(rows.len() > 4 && rows.iter().all(|row| row.len() == columns), "{name}");
+        let is_formula = |cell: &str| cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
+        assert!(!rows.iter().flatten().any(is_formula), "{name}");
+    }
+    // A program gets names as they are.
+    let answers = Answers::read(&fixture.run().join("predictions.parquet"), "x").unwrap();
+    assert_eq!(answers.paths[0], "=cmd</script><img>/00000.png");
 }
 
 #[test]

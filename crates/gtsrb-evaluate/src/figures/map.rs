@@ -15,8 +15,9 @@ const HEIGHTS: [f64; 2] = [300.0, 760.0];
 /// A cross from its centre.
 const CROSS: &str = "m-3.5-3.5l7 7m0-7l-7 7";
 
-/// Draws a dot for each test image in a colour of its class, a cross on each mistake, and the
-/// number of each class in the middle of its dots. Gives the drawing, and where in it each image is.
+/// Draws a dot for each test image (where there are many, for every so manieth) in a colour of its
+/// class, a cross on each mistake among them, and the number of each class in the middle of its
+/// images. Gives the drawing, and where in it each image is.
 #[must_use]
 pub fn map(map: &Map) -> (String, Vec<(f64, f64)>) {
     let scale = Scale::of(&map.places);
@@ -25,22 +26,31 @@ pub fn map(map: &Map) -> (String, Vec<(f64, f64)>) {
     let mut svg = Svg::new(WIDTH, TOP + scale.height + BOTTOM, title);
     svg.text("title", (AIR, 18.0), title);
     dots(&mut svg, map, &at);
-    let wrong = map.predicted.iter().zip(&map.labels).zip(&at);
-    let wrong: Vec<_> = wrong.filter(|((p, l), _)| p != l).map(|(_, at)| *at).collect();
+    let wrong = drawn(map).filter(|&row| map.predicted[row] != map.labels[row]);
+    let wrong: Vec<_> = wrong.map(|row| at[row]).collect();
     svg.marks(&Marks { class: "bad", colour: None, name: "mistakes" }, CROSS, &wrong);
     names(&mut svg, map, &at);
+    let some = match map.every() {
+        1 => String::new(),
+        every => format!("; one of {every} images is drawn"),
+    };
     let [x, y] = map.shares.map(|share| format!("{:.1} %", 100.0 * share));
     let under = format!(
-        "→ first principal direction ({x} of the variance), ↑ second ({y}); crosses are mistakes"
+        "→ first principal direction ({x} of the variance), ↑ second ({y}); crosses are mistakes{some}"
     );
     svg.text("soft", (AIR, TOP + scale.height + 22.0), &under);
     (svg.finish(), at)
 }
 
+/// The images that are drawn.
+fn drawn(map: &Map) -> impl Iterator<Item = usize> {
+    (0..map.places.len()).step_by(map.every())
+}
+
 fn dots(svg: &mut Svg, map: &Map, at: &[(f64, f64)]) {
     for class in 0..map.classes {
-        let here = map.labels.iter().zip(at).filter(|(label, _)| **label == class);
-        let here: Vec<_> = here.map(|(_, at)| *at).collect();
+        let here: Vec<_> =
+            drawn(map).filter(|&row| map.labels[row] == class).map(|row| at[row]).collect();
         if !here.is_empty() {
             let (colour, name) = (Some(colour(class)), class.to_string());
             svg.marks(&Marks { class: "", colour, name: &name }, "h0", &here);
