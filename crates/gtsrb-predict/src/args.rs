@@ -15,7 +15,7 @@ The picture is seen whole: cut the sign's box out where the run was extracted wi
 Examples:
   gtsrb-predict --config pipelines/gtsrb.toml sign.png folder/ --top 3
   find . -name '*.jpg' | gtsrb-predict --run runs/gtsrb --json -
-  gtsrb-predict --run runs/mine --label-next 50 new/ > labels.csv
+  gtsrb-predict --run runs/mine --label-next 50 new/ --copy-to chosen > chosen.csv
   gtsrb-predict selftest --run runs/gtsrb
   gtsrb-predict demo --config pipelines/gtsrb.toml";
 
@@ -48,6 +48,10 @@ pub struct Args {
     /// `gtsrb-ingest --labels` with the best guess filled in
     #[arg(long, value_name = "K", conflicts_with_all = ["top", "threshold", "parquet"])]
     pub label_next: Option<NonZeroUsize>,
+    /// Also copy them to DIR/CLASS/ by the best guess: who moves what is in the wrong folder has
+    /// labelled them, and `gtsrb-ingest` reads the folders. DIR must be new or empty
+    #[arg(long, value_name = "DIR", requires = "label_next")]
+    pub copy_to: Option<PathBuf>,
 }
 
 /// Other things to do.

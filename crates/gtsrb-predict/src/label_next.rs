@@ -14,7 +14,7 @@
 //! minimize the maximum intercluster distance", 1985), so that the same pool gives the same list.
 //! The origin counts as chosen: a picture without a gradient teaches nothing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ndarray::ArrayView1;
 
@@ -28,7 +28,7 @@ const LEAST: usize = 1000;
 #[derive(Debug)]
 pub struct Candidate {
     /// Its path.
-    pub path: String,
+    pub path: PathBuf,
     /// The best guess.
     pub label: usize,
     /// Its probability.
@@ -59,7 +59,7 @@ impl Candidate {
         let length = embedding.dot(&embedding).sqrt();
         let scale = if length > 0.0 { length.recip() } else { 0.0 };
         Self {
-            path: path.display().to_string(),
+            path: path.to_owned(),
             label: best,
             probability: probabilities[best],
             second,
@@ -174,7 +174,7 @@ mod tests {
     }
 
     fn chosen(pool: Pool) -> Vec<String> {
-        pool.choose().into_iter().map(|candidate| candidate.path).collect()
+        pool.choose().into_iter().map(|candidate| candidate.path.display().to_string()).collect()
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod args;
 mod classifier;
+mod copies;
 mod demo;
 mod label_next;
 mod output;
@@ -64,6 +65,7 @@ fn classify(args: &Args, run: &Path) -> Result<Outcome<Summary>> {
         )));
     }
     let paths = paths::expand(&args.paths)?;
+    args.copy_to.as_deref().map_or(Ok(()), copies::require_empty)?;
     if args.common.dry_run {
         return Ok(Outcome::Planned(format!(
             "would classify pictures by the {} classes of {}",
@@ -161,7 +163,12 @@ fn label_next(
     })?;
     let pictures = pool.seen();
     let chosen = pool.choose();
-    worksheet::print(&chosen, &paths, classifier.classes(), args.common.json)?;
+    let classes = classifier.classes();
+    let names = match &args.copy_to {
+        Some(to) => copies::copy(&chosen, classes, to)?,
+        None => worksheet::names(&chosen, &paths),
+    };
+    worksheet::print(&chosen, names, classes, args.common.json)?;
     let to_label = chosen.len();
     tracing::info!("{to_label} of {pictures} pictures to label");
     check_counts(pictures, bad)?;

@@ -81,9 +81,13 @@ impl Display for Prediction<'_> {
     }
 }
 
-/// Names without tabs, line ends and what else commands a terminal.
+/// Names without tabs, line ends and what else commands a terminal or turns text around.
 pub fn plain(name: &str) -> String {
-    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let shown = |c: char| match c {
+        c if c.is_control() || turns(c) => c.escape_default().to_string(),
+        c => c.into(),
+    };
     name.chars().map(shown).collect()
 }
 

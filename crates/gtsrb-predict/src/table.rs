@@ -12,6 +12,23 @@ use tempfile::NamedTempFile;
 /// Rows written at a time.
 const ROWS: usize = 1024;
 
+/// What will be the file `target`, under another name in the same folder.
+///
+/// # Errors
+/// [`Create`](stage::Fault::Create) where it can't be written.
+pub fn temporary(target: &Path) -> Result<NamedTempFile> {
+    let folder = match target.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    tempfile::Builder::new()
+        .prefix(".tmp-")
+        // What the user's mask leaves of it.
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)
+        .map_err(|e| Error::write(target, &e))
+}
+
 /// Columns `path`, `predicted` and `probabilities`, as in a run's `predictions.parquet`.
 pub struct Table {
     target: PathBuf,
@@ -28,18 +45,8 @@ impl Table {
     /// # Errors
     /// [`Create`](stage::Fault::Create) where it can't be written.
     pub fn create(target: &Path, classes: usize) -> Result<Self> {
-        let folder = match target.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            _ => Path::new("."),
-        };
-        let file = tempfile::Builder::new()
-            .prefix(".tmp-")
-            // What the user's mask leaves of it.
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(folder)
-            .map_err(|e| Error::write(target, &e))?;
-        let writer =
-            PredictionWriter::new(file, classes).map_err(|e| e.context(target.display()))?;
+        let writer = PredictionWriter::new(temporary(target)?, classes)
+            .map_err(|e| e.context(target.display()))?;
         Ok(Self {
             target: target.to_owned(),
             writer,

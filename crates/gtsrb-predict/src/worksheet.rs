@@ -14,7 +14,7 @@ use crate::label_next::Candidate;
 #[derive(Serialize)]
 struct Row<'a> {
     /// As the ingest stage names it.
-    path: &'a str,
+    path: String,
     /// The best guess, to be corrected.
     label: usize,
     name: &'a str,
@@ -25,18 +25,31 @@ struct Row<'a> {
     margin: f32,
 }
 
-/// Prints `chosen`, the paths of pictures in one of `given` folders relative to it.
+/// What `gtsrb-ingest` calls `chosen` where their folders are its source: paths in one of `given`
+/// folders are relative to it.
+pub fn names(chosen: &[Candidate], given: &[PathBuf]) -> Vec<String> {
+    let name = |candidate: &Candidate| {
+        let path = &candidate.path;
+        let inside = given.iter().find_map(|folder| path.strip_prefix(folder).ok());
+        let inside = inside.filter(|path| *path != Path::new(""));
+        inside.unwrap_or(path).display().to_string()
+    };
+    chosen.iter().map(name).collect()
+}
+
+/// Prints `chosen`, which are called `names`.
 ///
 /// # Errors
 /// [`Io`](stage::Fault::Io) where standard output can't be written. A reader that has gone away
 /// is no error.
 pub fn print(
     chosen: &[Candidate],
-    given: &[PathBuf],
+    names: Vec<String>,
     classes: &[String],
     json: bool,
 ) -> Result<()> {
-    let rows: Vec<Row> = chosen.iter().map(|candidate| row(candidate, given, classes)).collect();
+    let named = chosen.iter().zip(names);
+    let rows: Vec<Row> = named.map(|(candidate, name)| row(candidate, name, classes)).collect();
     let text = if json { lines(&rows) } else { sheet(&rows) };
     let text = text.map_err(|e| Error::internal(format!("pictures to label: {e}")))?;
     match io::stdout().lock().write_all(&text) {
@@ -47,11 +60,9 @@ pub fn print(
     }
 }
 
-fn row<'a>(candidate: &'a Candidate, given: &[PathBuf], classes: &'a [String]) -> Row<'a> {
-    let path = Path::new(&candidate.path);
-    let inside = given.iter().find_map(|folder| path.strip_prefix(folder).ok()?.to_str());
+fn row<'a>(candidate: &Candidate, path: String, classes: &'a [String]) -> Row<'a> {
     Row {
-        path: inside.filter(|path| !path.is_empty()).unwrap_or(&candidate.path),
+        path,
         label: candidate.label,
         name: &classes[candidate.label],
         probability: candidate.probability,
@@ -75,7 +86,7 @@ fn sheet(rows: &[Row]) -> io::Result<Vec<u8>> {
     for row in rows {
         let (label, digits) = (row.label.to_string(), |p: f32| format!("{p:.4}"));
         let (probability, margin) = (digits(row.probability), digits(row.margin));
-        let [path, name, second] = [row.path, row.name, row.second].map(harmless);
+        let [path, name, second] = [&row.path, row.name, row.second].map(harmless);
         writer.write_record([path, label, name, probability, second, margin])?;
     }
     writer.into_inner().map_err(csv::IntoInnerError::into_error)

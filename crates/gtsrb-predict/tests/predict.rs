@@ -226,6 +226,68 @@ fn what_to_label_next_is_doubtful_and_different() {
 }
 
 #[test]
+fn what_to_label_is_copied_into_folders_of_classes() {
+    if !has_runtime() {
+        return;
+    }
+    let run = Run::new();
+    for (name, colour) in
+        [("a.png", [124, 40, 118]), ("n/a.png", [125, 120, 40]), ("b.png", [40, 210, 40])]
+    {
+        run.coloured(name, colour);
+    }
+    let to = run.file("chosen");
+    let flags = ["--label-next", "2", "--copy-to", to.to_str().unwrap()];
+    let ran = run.predict(&flags, &[&run.pictures()]);
+    assert_eq!(code(&ran), 0, "{}", errors(&ran));
+    let said = lines(&ran);
+    assert_eq!(said.len(), 3, "{said:?}");
+    let mut copies = Vec::new();
+    for line in &said[1..] {
+        let (path, label) = line.split_once(',').unwrap();
+        assert!(path.starts_with("red/") && path.ends_with("-a.png"), "{line}");
+        assert!(label.starts_with("0,red,"), "{line}");
+        copies.push(std::fs::read(to.join(path)).unwrap());
+    }
+    let doubtful =
+        ["a.png", "n/a.png"].map(|name| std::fs::read(run.pictures().join(name)).unwrap());
+    assert!(doubtful.iter().all(|picture| copies.contains(picture)));
+    let again = run.predict(&flags, &[&run.pictures()]);
+    assert_eq!(code(&again), 73);
+    assert!(errors(&again).contains("is not empty"), "{}", errors(&again));
+    assert_eq!(code(&run.predict(&["--copy-to", "x"], &[&run.pictures()])), 64);
+}
+
+#[test]
+fn hostile_names_stay_one_cell_of_one_line() {
+    if !has_runtime() {
+        return;
+    }
+    let run = Run::new();
+    let names =
+        ["=1+1", "+a", "-a", "@a", "\ta", "a\"b,c", "a\nb", "<img src=x onerror=b()>", "\u{202e}a"]
+            .map(|name| format!("{name}.png"));
+    for name in &names {
+        run.picture(name, 1);
+    }
+    let ran = run.predict(&[], &[&run.pictures()]);
+    assert_eq!(code(&ran), 0, "{}", errors(&ran));
+    let said = lines(&ran);
+    assert_eq!(said.len(), names.len(), "{said:?}");
+    assert!(said.iter().all(|line| line.split('\t').count() == 4 && !line.contains('\u{202e}')));
+    let ran = run.predict(&["--label-next", "20"], &[&run.pictures()]);
+    assert_eq!(code(&ran), 0, "{}", errors(&ran));
+    let mut table = csv::Reader::from_reader(&ran.stdout[..]);
+    let mut found: Vec<String> = table.records().map(|row| row.unwrap()[0].to_owned()).collect();
+    found.sort();
+    let mut wanted = names.map(|name| {
+        if name.starts_with(['=', '+', '-', '@', '\t']) { format!("'{name}") } else { name }
+    });
+    wanted.sort();
+    assert_eq!(found, wanted);
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     if !has_runtime() {
         return;

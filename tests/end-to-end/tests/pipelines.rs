@@ -248,6 +248,53 @@ fn your_own_pictures_in_one_command() {
     assert!(metrics["top1"].as_f64().unwrap() > 0.9, "{metrics}");
 }
 
+/// Chosen among unlabelled ones, copied, labelled, and trained on.
+#[test]
+fn pictures_worth_labelling_become_training_pictures() {
+    let Some(signs) = variable("GTSRB_MINI").filter(|_| ready()) else { return };
+    let place = Place::new();
+    let folder = |name: &str| place.path().join(name);
+    let (data, new, chosen) = (folder("data"), folder("new"), folder("chosen"));
+    for (class, name) in [(18, "warning"), (35, "blue arrow")] {
+        write_jpegs(Path::new(&signs), class, &data.join(name), 15);
+    }
+    for class in [25, 38] {
+        write_jpegs(Path::new(&signs), class, &new, 10);
+    }
+    let make = |labels: &str| {
+        let config = format!(
+            "[ingest]\n{labels}\n[backbone]\nsize = 64\ntaps = [\"block4:2\"]\n[extract]\ncrop = \"full\"\n"
+        );
+        let config = place.config("folder", &config);
+        succeed(&mut place.make(&[
+            "PIPELINE=folder",
+            &format!("DATA={}", data.display()),
+            &config,
+        ]));
+    };
+    make("");
+    let mut next = Command::new(root().join("target/release/gtsrb-predict"));
+    next.arg("--run").arg(place.run("folder")).arg(&new).arg("--copy-to").arg(&chosen);
+    let (table, _) = succeed(next.args(["--label-next", "6"]));
+    // A person sees what each shows; here their names tell.
+    let label = |path: &str| if path.contains("-25_") { "warning" } else { "blue arrow" };
+    let paths = table.lines().skip(1).map(|line| line.split(',').next().unwrap());
+    let rows: Vec<String> = paths.map(|path| format!("{path},{}", label(path))).collect();
+    let labels = folder("chosen.csv");
+    std::fs::write(&labels, format!("path,label\n{}\n", rows.join("\n"))).unwrap();
+    succeed(Command::new("cp").arg("-r").arg(chosen.join(".")).arg(&data));
+    make(&format!("labels = {labels:?}"));
+    let images = ImageSet::open(&place.run("folder")).unwrap();
+    let all: Vec<Image> = [Split::Train, Split::Test]
+        .into_iter()
+        .flat_map(|split| images.batches(split).flat_map(|batch| batch.unwrap()))
+        .collect();
+    assert_eq!(all.len(), 36);
+    for image in all.iter().filter(|image| image.path.contains('-')) {
+        assert_eq!(images.classes()[image.label as usize], label(&image.path), "{}", image.path);
+    }
+}
+
 fn write_jpegs(signs: &Path, class: u32, folder: &Path, count: usize) {
     let file = std::fs::File::open(signs.join("GTSRB_Final_Training_Images.zip")).unwrap();
     let mut archive = zip::ZipArchive::new(file).unwrap();
