@@ -208,7 +208,7 @@ deny: $(TOOLS)/cargo-deny ## licences, sources and known faults of dependencies
 	    else echo "the database of advisories can't be had here: they were not checked" >&2; fi
 
 sbom: $(TOOLS)/cargo-sbom ## what the binaries are made of: dist/sbom.json (CycloneDX)
-	@mkdir -p dist && $< --output-format cyclone_dx_json_1_4 > dist/sbom.json
+	@mkdir -p dist && $< --output-format cyclone_dx_json_1_6 > dist/sbom.json
 
 oracles: ## remake the committed golden files with PyTorch
 	@rm -rf .venv-torch && $(PYTHON) -m venv .venv-torch
