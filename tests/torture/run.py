@@ -41,23 +41,24 @@ def main():
     table = list(rows(Path(doc).read_text()))
     names = sorted({name for _, tests, _ in table for name in tests})
     results = run(command, names)
-    passed, failed, skipped = [], {}, {}
+    passed, failures, skipped = 0, [], []
     for row, tests, outcome in table:
         wrong = [name for name in tests if results.get(name, "FAILED") == "FAILED"]
         reasons = [results[name] for name in tests if results.get(name) not in ("ok", "FAILED", None)]
         if not tests:
-            skipped[row] = outcome.removeprefix("skipped: ")
+            skipped.append({"row": row, "reason": outcome.removeprefix("skipped: ")})
         elif wrong:
-            failed[row] = wrong
+            failures.append({"row": row, "tests": wrong})
         elif reasons:
-            skipped[row] = "; ".join(reasons)
+            skipped.append({"row": row, "reason": "; ".join(reasons)})
         else:
-            passed.append(row)
-    summary = {"rows": len(table), "passed": len(passed), "failed": failed, "skipped": skipped}
+            passed += 1
+    summary = {"rows": len(table), "passed": passed, "failed": len(failures)}
+    summary |= {"failures": failures, "skipped": skipped}
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     Path(out).write_text(json.dumps(summary, indent=2) + "\n")
-    print(f"{len(table)} rows: {len(passed)} passed, {len(failed)} failed, {len(skipped)} skipped: {out}")
-    sys.exit(1 if failed else 0)
+    print(f"{len(table)} rows: {passed} passed, {len(failures)} failed, {len(skipped)} skipped: {out}")
+    sys.exit(1 if failures else 0)
 
 
 main()
