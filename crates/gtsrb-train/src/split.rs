@@ -189,6 +189,8 @@ fn deal(ranked: &[Vec<Track>], folds: usize) -> BTreeMap<Track, usize> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn row(label: i64, track: Option<&str>, frame: i32) -> Row {
@@ -323,5 +325,35 @@ mod tests {
         let error =
             Split::new(tracked(1), 4, &Settings::default(), &BTreeSet::new()).err().unwrap();
         assert_eq!(error.fault(), stage::Fault::Data);
+    }
+
+    proptest! {
+        #[test]
+        fn no_track_is_ever_torn(
+            frames in prop::collection::vec((0i64..4, 1i32..5), 2..40),
+            validation in 0.05f64..0.9,
+            folds in prop::option::of(2usize..6),
+            seed: u64,
+        ) {
+            let rows: Vec<Row> = frames
+                .iter()
+                .enumerate()
+                .flat_map(|(track, &(label, count))| {
+                    (0..count).map(move |frame| row(label, Some(&track.to_string()), frame))
+                })
+                .collect();
+            let settings = Settings { validation, folds, seed, ..Settings::default() };
+            let Ok(split) = Split::new(rows, 4, &settings, &BTreeSet::new()) else {
+                // Then no class has two tracks, or there are fewer than folds.
+                let labels: BTreeSet<_> = frames.iter().map(|(label, _)| label).collect();
+                prop_assert!(labels.len() == frames.len() || folds.is_some());
+                return Ok(());
+            };
+            for turn in 0..split.folds {
+                let (train, validation) = sides(&split, turn);
+                prop_assert_eq!(train.len() + validation.len(), split.rows.len());
+                prop_assert!(tracks(train).is_disjoint(&tracks(validation)));
+            }
+        }
     }
 }
