@@ -123,6 +123,19 @@ test-airflow: build setup .venv-airflow/ready ## the sample pipeline in Airflow,
 	@.venv-airflow/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
+# The store is compiled here alone, outside of the workspace.
+.PHONY: test-store
+test-store: build setup .venv-store/ready ## runs and caches in object stores, among them one that fails on purpose
+	@cargo build --release --quiet --manifest-path tests/store/Cargo.toml --target-dir target/store
+	@PYTHON='$(PYTHON)' STORE_SERVER='$(abspath target/store/release/store-with-faults)' \
+	    MOTO_SERVER='$(abspath .venv-store/bin/moto_server)' setup/test-environment '$(DOWNLOADS)' '' \
+	    cargo test --release --workspace --test stores
+
+.venv-store/ready: tests/store/requirements.txt
+	@rm -rf .venv-store && $(PYTHON) -m venv .venv-store
+	@.venv-store/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
 browser: ## install and fetch what the tests in a browser need: Debian, as root
 	@setup/browser
 	@$(call FETCH,playwright-core)

@@ -8,7 +8,8 @@ GPU (or for each processor that may be busy):
 The DAGs read these variables of the environment that Airflow's processes have:
 
     CLASSIFIERS_HOME   the folder with target/release and pipelines (default: two above this one)
-    RUNS_DIR, CACHE_DIR, ORT_DYLIB_PATH, BACKBONE_WEIGHTS   as the stages do
+    RUNS_DIR, CACHE_DIR, EMBEDDINGS_DIR, ORT_DYLIB_PATH, BACKBONE_WEIGHTS, and for an object
+                       store its variables, as the stages do
 """
 
 import os
@@ -20,7 +21,7 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, Asset, Param, RetryDecision, RetryPolicy, task
 
 HOME = Path(os.environ.get("CLASSIFIERS_HOME") or Path(__file__).resolve().parents[2])
-RUNS = Path(os.environ.get("RUNS_DIR") or "runs")
+RUNS = os.environ.get("RUNS_DIR") or "runs"
 POOL = "accelerators"
 
 
@@ -59,6 +60,11 @@ def stage(name: str, command: str, **options) -> dict:
     }
 
 
+def uri(path: str) -> str:
+    """Of a folder, or of one in an object store as it is."""
+    return path if "://" in path else (HOME / path).as_uri()
+
+
 def params(pipeline: str) -> dict:
     """The settings of one run, with their JSON schema."""
     source = {} if pipeline == "sample" else {
@@ -77,11 +83,11 @@ def params(pipeline: str) -> dict:
 def build(config: Path) -> DAG:
     """The DAG of the pipeline that `config` describes."""
     name = config.stem
-    images, model = (Asset(name=f"{name}-{what}", uri=f"{(HOME / RUNS / name / what).as_uri()}")
+    images, model = (Asset(name=f"{name}-{what}", uri=uri(f"{RUNS}/{name}/{what}"))
                      for what in ("images", "model"))
     env = {
         "CONFIG": str(config),
-        "DATA": str(RUNS / name / "data") if name == "sample" else "{{ params.data }}",
+        "DATA": f"{RUNS}/{name}/data" if name == "sample" else "{{ params.data }}",
         "SHARDS": "{{ params.shards }}",
         "AT_LEAST": "{{ params.at_least }}",
         "MODELS": "{{ params.models }}",

@@ -3,6 +3,9 @@
 //!
 //! An artifact is a folder with a `manifest.json`. Whoever writes it holds the folder's lock
 //! through an [`Output`]; whoever reads it starts from its [`Manifest`].
+//!
+//! The folder may be the mirror of one in an object store ([`stage::local`]): reading the manifest
+//! brings it up to date, committing writes to the store first.
 
 mod answers;
 pub mod certainty;
@@ -12,10 +15,13 @@ mod hash;
 pub mod head;
 pub mod images;
 mod link;
+mod listing;
 mod lock;
 mod manifest;
 mod markdown;
+mod mirror;
 mod output;
+mod place;
 mod predictions;
 mod sheet;
 mod table;
@@ -23,6 +29,7 @@ mod table;
 pub use answers::Answers;
 pub use hash::{Hash, HashBuilder};
 pub use link::switch;
+pub use listing::fetch_folder;
 pub use manifest::{FORMAT, FileRecord, Manifest, Work};
 pub use markdown::markdown;
 pub use output::{FileWriter, Output, Staged};

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use stage::{Error, Result};
 
-use crate::output::{remove, sync_folder, temporary};
+use crate::output::temporary;
+use crate::place::{remove, sync_folder};
 
 /// Points the link at `path` to `target`, a name in the same folder. Whoever opens the link
 /// finds the old target or the new one, also after a crash.

@@ -3,9 +3,9 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
-use stage::{Error, Result, check_interrupt};
+use stage::{Error, Fault, Result, check_interrupt};
 
 /// Who else may hold a lock at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,22 @@ impl Lock {
             if lock.is_at_its_path() {
                 lock.sign();
                 return Ok(lock);
+            }
+        }
+    }
+
+    /// [`Lock::take`], but waits for others for as long as `patience`.
+    ///
+    /// # Errors
+    /// As [`Lock::take`].
+    pub(crate) fn wait(path: &Path, kind: Kind, patience: Duration) -> Result<Self> {
+        let started = Instant::now();
+        loop {
+            match Self::take(path, kind) {
+                Err(e) if e.fault() == Fault::Busy && started.elapsed() < patience => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                taken => return taken,
             }
         }
     }

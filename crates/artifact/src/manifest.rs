@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stage::{Error, Fault, Result};
 
-use crate::{Hash, HashBuilder};
+use crate::{Hash, HashBuilder, mirror};
 
 /// The version of the manifest's own layout.
 pub const FORMAT: u32 = 1;
@@ -73,33 +73,47 @@ impl Manifest {
     ///
     /// # Errors
     /// [`Missing`](Fault::Missing) where there is none, [`Data`](Fault::Data) if it is damaged
-    /// or from a newer release.
+    /// or from a newer release; those of a store if `dir` mirrors a folder there.
     pub fn read(dir: &Path, stage: &str) -> Result<Self> {
+        mirror::refresh(dir)?;
+        Self::in_folder(dir, stage)
+    }
+
+    /// [`Manifest::read`] of a folder that was brought up to date.
+    ///
+    /// # Errors
+    /// As [`Manifest::read`].
+    pub(crate) fn in_folder(dir: &Path, stage: &str) -> Result<Self> {
         let path = dir.join(FILE);
         let metadata = std::fs::metadata(&path).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => {
-                Error::missing(format!("{} is not there: run {stage} first", path.display()))
+                Error::missing(format!("{} is not there: run {stage} first", place(&path)))
             }
             _ => Error::read(&path, &e),
         })?;
-        let damaged = |reason: &str| {
-            Error::data(format!("{} is damaged ({reason}): run {stage} again", path.display()))
-        };
         if !metadata.is_file() || metadata.len() > MOST_BYTES {
-            return Err(damaged("no file of a manifest's size"));
+            return Err(damaged(&place(&path), "no file of a manifest's size", stage));
         }
         let bytes = std::fs::read(&path).map_err(|e| Error::read(&path, &e))?;
+        Self::parse(&bytes, &place(&path), stage)
+    }
+
+    /// The manifest at `place` that consists of `bytes`.
+    ///
+    /// # Errors
+    /// [`Data`](Fault::Data) as [`Manifest::read`].
+    pub(crate) fn parse(bytes: &[u8], place: &str, stage: &str) -> Result<Self> {
+        let damaged = |reason: &str| damaged(place, reason, stage);
         let version: Version =
-            serde_json::from_slice(&bytes).map_err(|e| damaged(&e.to_string()))?;
+            serde_json::from_slice(bytes).map_err(|e| damaged(&e.to_string()))?;
         if version.format != FORMAT {
             return Err(Error::data(format!(
-                "{} has format {}, this release reads {FORMAT}: use the release that wrote it, \
-                 or run {stage} again",
-                path.display(),
+                "{place} has format {}, this release reads {FORMAT}: use the release that wrote \
+                 it, or run {stage} again",
                 version.format
             )));
         }
-        let manifest: Self = serde_json::from_slice(&bytes).map_err(|e| damaged(&e.to_string()))?;
+        let manifest: Self = serde_json::from_slice(bytes).map_err(|e| damaged(&e.to_string()))?;
         match manifest.outputs.keys().find(|name| !stays_inside(name)) {
             Some(name) => Err(damaged(&format!("{name:?} names no file in its folder"))),
             None => Ok(manifest),
@@ -140,20 +154,39 @@ impl Manifest {
         Err(Error::data(format!("{} differs from its manifest: {again}", path.display())))
     }
 
+    /// Whether file `name` in `dir` is as recorded.
+    ///
+    /// # Errors
+    /// Only where it can't be read at all.
+    pub(crate) fn holds(&self, dir: &Path, name: &str) -> Result<bool> {
+        match self.verify(dir, name) {
+            Ok(()) => Ok(true),
+            Err(e) if matches!(e.fault(), Fault::Data | Fault::Missing) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
     /// Whether every file in `dir` is as recorded.
     ///
     /// # Errors
     /// Only where a file can't be read at all.
     pub(crate) fn intact(&self, dir: &Path) -> Result<bool> {
         for name in self.outputs.keys() {
-            match self.verify(dir, name) {
-                Ok(()) => {}
-                Err(e) if matches!(e.fault(), Fault::Data | Fault::Missing) => return Ok(false),
-                Err(e) => return Err(e),
+            if !self.holds(dir, name)? {
+                return Ok(false);
             }
         }
         Ok(true)
     }
+}
+
+/// The file at `path` for messages: its URL where it is a mirror's.
+fn place(path: &Path) -> String {
+    stage::url_of(path).unwrap_or_else(|| path.display().to_string())
+}
+
+fn damaged(place: &str, reason: &str, stage: &str) -> Error {
+    Error::data(format!("{place} is damaged ({reason}): run {stage} again"))
 }
 
 /// Whether `name` is a path that can't leave the folder that it starts from: what an earlier

@@ -5,7 +5,7 @@
 //! names in the same folder, synced, and renamed together at the end, the manifest last. The
 //! old manifest goes first, so that a folder between two states counts as not made.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, BufWriter, Write};
@@ -13,9 +13,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use stage::{Error, Result};
+use store::Version;
 
 use crate::lock::{Kind, Lock};
 use crate::manifest::{FILE, FORMAT};
+use crate::mirror::Mirror;
+use crate::place::{exchange, remove};
 use crate::{FileRecord, Hash, Manifest, Work};
 
 /// How temporary names begin; the holder of the lock may remove all of them.
@@ -25,6 +28,8 @@ pub(crate) const TEMPORARY: &str = ".tmp-";
 pub struct Output {
     dir: PathBuf,
     lock: Lock,
+    /// Where the folder is one: what the store held when it was opened.
+    mirror: Option<(Mirror, Option<Version>)>,
 }
 
 impl Output {
@@ -34,16 +39,22 @@ impl Output {
     /// [`Create`](stage::Fault::Create) if it can't be written, [`Busy`](stage::Fault::Busy) if
     /// another process holds it.
     pub fn open(dir: &Path) -> Result<Self> {
+        Self::of(dir, Mirror::of(dir)?)
+    }
+
+    /// [`Output::open`] of a folder that is this mirror, if it is one.
+    pub(crate) fn of(dir: &Path, mirror: Option<Mirror>) -> Result<Self> {
         fs::create_dir_all(dir).map_err(|e| Error::write(dir, &e))?;
         let lock = Lock::take(&dir.join(".lock"), Kind::Alone)?;
         sweep(dir)?;
-        Ok(Self { dir: dir.to_owned(), lock })
+        let mirror = mirror.map(|mirror| mirror.pull().map(|version| (mirror, version)));
+        Ok(Self { dir: dir.to_owned(), lock, mirror: mirror.transpose()? })
     }
 
     /// The manifest that is there, if it describes `work` and every file is as it says.
     pub fn current(&self, work: &Work) -> Result<Option<Manifest>> {
         // A missing, damaged or foreign manifest means that the work isn't done, no more.
-        let Ok(manifest) = Manifest::read(&self.dir, &work.tool) else {
+        let Ok(manifest) = Manifest::in_folder(&self.dir, &work.tool) else {
             return Ok(None);
         };
         Ok((manifest.work == *work && manifest.intact(&self.dir)?).then_some(manifest))
@@ -66,7 +77,7 @@ impl Output {
     ///
     /// # Errors
     /// [`Busy`](stage::Fault::Busy) if somebody removed the lock's file in the meantime and
-    /// another process writes the folder.
+    /// another process writes the folder, or if another machine wrote to the store.
     pub fn commit(
         mut self,
         work: Work,
@@ -82,16 +93,10 @@ impl Output {
         self.lock.keep()?;
         let staged_manifest = self.write(FILE, &json)?;
         files.iter().try_for_each(Staged::check)?;
-
-        let earlier = Manifest::read(&self.dir, &manifest.work.tool).ok();
-        remove(&self.dir.join(FILE))?;
-        for name in earlier.iter().flat_map(|m| m.outputs.keys()) {
-            if !manifest.outputs.contains_key(name) {
-                remove(&self.dir.join(name))?;
-            }
+        if let Some((mirror, version)) = &self.mirror {
+            mirror.push(&files, &json, version.as_ref())?;
         }
-        place_all(files.iter().map(|file| (file, self.dir.join(&file.name))))?;
-        place_all([(&staged_manifest, self.dir.join(FILE))])?;
+        exchange(&self.dir, &manifest, &files, &staged_manifest)?;
         Ok(manifest)
     }
 }
@@ -194,6 +199,11 @@ pub struct Staged {
 }
 
 impl Staged {
+    /// What it will be called.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// What the manifest will say of it.
     #[must_use]
     pub fn record(&self) -> &FileRecord {
@@ -213,33 +223,6 @@ impl Staged {
             Error::io(format!("{} was lost before it was used: {e}; run again", path.display()))
         })?;
         Ok(())
-    }
-}
-
-/// Renames files to their targets, in or under the folder that they were made in, then syncs
-/// each folder once.
-pub(crate) fn place_all<'a>(files: impl IntoIterator<Item = (&'a Staged, PathBuf)>) -> Result<()> {
-    let mut folders = BTreeSet::new();
-    for (file, target) in files {
-        let folder = target.parent().unwrap_or(Path::new(".")).to_owned();
-        if !folders.contains(&folder) {
-            fs::create_dir_all(&folder).map_err(|e| Error::write(&folder, &e))?;
-            folders.insert(folder);
-        }
-        fs::rename(file.path(), &target).map_err(|e| Error::write(&target, &e))?;
-    }
-    folders.iter().try_for_each(|folder| sync_folder(folder))
-}
-
-pub(crate) fn sync_folder(dir: &Path) -> Result<()> {
-    File::open(dir).and_then(|folder| folder.sync_all()).map_err(|e| Error::write(dir, &e))
-}
-
-/// Removes a file that may not be there.
-pub(crate) fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::write(path, &e)),
-        _ => Ok(()),
     }
 }
 

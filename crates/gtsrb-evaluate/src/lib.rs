@@ -67,7 +67,8 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
     match &args.command {
         None => evaluate(args),
         Some(Command::Compare { a, b }) => {
-            let compared = args.common.in_threads(|| compare::compare(a, b))?;
+            let (a, b) = (stage::local(a)?, stage::local(b)?);
+            let compared = args.common.in_threads(|| compare::compare(&a, &b))?;
             Ok(Outcome::Checked(Summary::Compared(compared)))
         }
         Some(Command::Publish { to, at_least }) => {

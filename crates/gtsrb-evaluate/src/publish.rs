@@ -63,6 +63,9 @@ pub fn publish(
     at_least: Option<f64>,
     only_look: bool,
 ) -> Result<Outcome<Published>> {
+    if stage::local(to)? != to {
+        return Err(Error::usage("--to must be a local folder: a link is switched in it"));
+    }
     let candidate = Candidate::read(run)?;
     let link = to.join(CURRENT);
     let earlier = Release::read(&link)?;

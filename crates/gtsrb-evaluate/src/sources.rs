@@ -165,7 +165,7 @@ impl Sources {
     /// [`Data`](stage::Fault::Data) naming a picture whose embedding isn't all finite: no
     /// number would be left of the metrics.
     pub fn embeddings(&self, rows: &[Row]) -> Result<Array2<f32>> {
-        let x = self.embedded.matrix(&stage::cache_dir().join("embeddings"), rows)?;
+        let x = self.embedded.matrix(&stage::embeddings_dir()?, rows)?;
         let broken = x
             .axis_iter(Axis(0))
             .into_par_iter()
@@ -188,7 +188,7 @@ impl Sources {
         rows: &[Row],
         each: impl Fn(Array2<f32>) -> T + Sync,
     ) -> Result<Vec<(Vec<usize>, T)>> {
-        let cache = Cache::open(&stage::cache_dir().join("embeddings"), self.embedded.view()?)?;
+        let cache = Cache::open(&stage::embeddings_dir()?, self.embedded.view()?)?;
         let keys: Vec<_> = rows.iter().map(|row| row.key).collect();
         let dims = self.embedded.dims()?;
         let blocks = cache.blocks(&keys, dims, BLOCK)?;

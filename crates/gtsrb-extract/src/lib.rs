@@ -17,7 +17,6 @@ mod verify;
 mod why;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use artifact::embeddings::{Cache, Embedded, Shard, write_index};
@@ -25,7 +24,7 @@ use artifact::images::{Image, Split};
 use artifact::{Manifest, Output, Staged};
 use embed::View;
 use serde_json::json;
-use stage::{Outcome, Progress, Result};
+use stage::{Outcome, Progress, Result, embeddings_dir};
 
 use args::Command;
 pub use args::{Args, Settings};
@@ -140,10 +139,11 @@ fn fill_view(
     shard: Option<Shard>,
     filled: &mut Filled,
 ) -> Result<()> {
-    let (root, name) = (cache_root(), view.hash());
+    let (root, name) = (embeddings_dir()?, view.hash());
     let mut cache = Cache::open(&root, name)?;
     filled.damaged += cache.forget_damaged()?;
     if index.missing(&cache, shard).is_empty() {
+        cache.settle()?;
         filled.caches.push(cache);
         return Ok(());
     }
@@ -155,7 +155,7 @@ fn fill_view(
     let mut cache = Cache::open(&root, name)?;
     cache.forget_damaged()?;
     cache.remove_damaged(&writer)?;
-    sources.describe(view);
+    sources.describe(view)?;
     let missing = index.missing(&cache, shard);
     if !missing.is_empty() {
         let backbone = &sources.backbone;
@@ -167,6 +167,7 @@ fn fill_view(
         filled.seconds += compute(pipeline, collector, images, missing.len())?;
         filled.misses += missing.len();
     }
+    cache.settle()?;
     filled.caches.push(cache);
     Ok(())
 }
@@ -231,11 +232,7 @@ fn plan(sources: &Sources, shard: Option<Shard>) -> Result<Outcome<Summary>> {
 /// How many embeddings the cache lacks in all views.
 fn missing(sources: &Sources, index: &Index, shard: Option<Shard>) -> Result<usize> {
     let missing = |(view, index): (View, Index)| {
-        Ok(index.missing(&Cache::open(&cache_root(), view.hash())?, shard).len())
+        Ok(index.missing(&Cache::open(&embeddings_dir()?, view.hash())?, shard).len())
     };
     sources.views(index).map(missing).sum()
-}
-
-fn cache_root() -> PathBuf {
-    stage::cache_dir().join("embeddings")
 }

@@ -4,13 +4,13 @@
 use artifact::Output;
 use artifact::embeddings::{Cache, Embedded, Key, Shard};
 use embed::View;
-use stage::{Error, Outcome, Result};
+use stage::{Error, Outcome, Result, embeddings_dir};
 
 use crate::args::{Args, MergeArgs, Settings};
 use crate::index::Index;
 use crate::sources::Sources;
 use crate::summary::{Extracted, Summary};
-use crate::{TOOL, cache_root, commit, missing};
+use crate::{TOOL, commit, missing};
 
 /// Takes over what other caches hold of the run and writes its index: byte for byte that of an
 /// extraction, without computing anything.
@@ -64,24 +64,26 @@ fn take_over(
     options: &MergeArgs,
     (view, index): (&View, &Index),
 ) -> Result<(Cache, usize)> {
-    let (root, name) = (cache_root(), view.hash());
+    let (root, name) = (embeddings_dir()?, view.hash());
     let mut cache = Cache::open(&root, name)?;
     cache.forget_damaged()?;
     let before = index.missing(&cache, None).len();
     if before == 0 {
+        cache.settle()?;
         return Ok((cache, 0));
     }
     let writer = Cache::share(&root, name, None)?;
     let mut cache = Cache::open(&root, name)?;
     cache.forget_damaged()?;
     cache.remove_damaged(&writer)?;
-    sources.describe(view);
+    sources.describe(view)?;
     for from in &options.from {
         std::fs::read_dir(from).map_err(|e| Error::read(from, &e))?;
         let missing = index.missing(&cache, None);
         let parts = cache.adopt(&writer, &from.join("embeddings"), &missing)?;
         tracing::info!("{parts} parts from {}", from.display());
     }
+    cache.settle()?;
     Ok((cache, before))
 }
 

@@ -7,12 +7,12 @@ use artifact::Work;
 use artifact::embeddings::{Shard, describe};
 use artifact::images::ImageSet;
 use embed::{Kernels, Provider, Runtime, View, Views};
-use stage::Result;
+use stage::{Result, embeddings_dir};
 
+use crate::TOOL;
 use crate::args::Settings;
 use crate::backbone::Backbone;
 use crate::index::Index;
-use crate::{TOOL, cache_root};
 
 /// The inputs of a run and what is to be made of them.
 pub struct Sources {
@@ -56,8 +56,9 @@ impl Sources {
     }
 
     /// Notes in the cache, for people, what `view` is.
-    pub fn describe(&self, view: &View) {
-        describe(&cache_root(), view.hash(), &view.parameters(), &self.backbone.about);
+    pub fn describe(&self, view: &View) -> Result<()> {
+        describe(&embeddings_dir()?, view.hash(), &view.parameters(), &self.backbone.about);
+        Ok(())
     }
 }
 

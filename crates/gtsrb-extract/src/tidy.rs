@@ -7,10 +7,11 @@ use std::time::{Duration, SystemTime};
 
 use artifact::Hash;
 use artifact::embeddings::{Cache, Compacted, Embedded, ViewFolder, remove, views};
-use stage::{Common, Error, Fault, Outcome, Result, check_interrupt, runs_dir};
+use stage::{
+    Common, Error, Fault, Outcome, Result, check_interrupt, embeddings_dir, runs_dir, url_of,
+};
 
 use crate::args::{Args, CacheCommand};
-use crate::cache_root;
 use crate::summary::{Summary, Tidied, ViewLine};
 
 /// Which runs refer to which view.
@@ -18,6 +19,11 @@ type References = BTreeMap<Hash, Vec<PathBuf>>;
 
 /// Runs one of the commands.
 pub fn run(args: &Args, command: &CacheCommand) -> Result<Outcome<Summary>> {
+    if url_of(&embeddings_dir()?).is_some() {
+        return Err(Error::usage(
+            "only a local cache can be tidied: EMBEDDINGS_DIR names an object store",
+        ));
+    }
     match command {
         CacheCommand::Ls { runs } => list(&args.common, runs),
         CacheCommand::Gc { older_than, runs } => collect(&args.common, *older_than, runs),
@@ -32,7 +38,7 @@ fn done(did: &'static str, views: Vec<ViewLine>) -> Outcome<Summary> {
 
 fn list(common: &Common, runs: &[PathBuf]) -> Result<Outcome<Summary>> {
     let references = references(common, runs)?;
-    let lines = views(&cache_root())?.iter().map(|view| line(view, &references)).collect();
+    let lines = views(&embeddings_dir()?)?.iter().map(|view| line(view, &references)).collect();
     Ok(done("held", lines))
 }
 
@@ -41,14 +47,15 @@ fn collect(common: &Common, days: u64, runs: &[PathBuf]) -> Result<Outcome<Summa
     let references = references(common, runs)?;
     let old = |view: &ViewFolder| age(view) >= Duration::from_secs(days * 24 * 3600);
     let mut removed = Vec::new();
-    for view in views(&cache_root())? {
+    for view in views(&embeddings_dir()?)? {
         check_interrupt()?;
         if references.contains_key(&view.view) || !old(&view) {
             continue;
         }
         // A run may have come to refer to it by now.
         let needed = || Ok(self::references(common, runs)?.contains_key(&view.view));
-        match if common.dry_run { Ok(true) } else { remove(&cache_root(), view.view, needed) } {
+        match if common.dry_run { Ok(true) } else { remove(&embeddings_dir()?, view.view, needed) }
+        {
             Ok(true) => removed.push(line(&view, &references)),
             Ok(false) => {}
             Err(e) if e.fault() == Fault::Busy => tracing::info!("kept: {e}"),
@@ -65,8 +72,8 @@ fn collect(common: &Common, days: u64, runs: &[PathBuf]) -> Result<Outcome<Summa
 /// Hashes every part of every view.
 fn verify() -> Result<Outcome<Summary>> {
     let (mut good, mut wrong) = (Vec::new(), Vec::new());
-    for view in views(&cache_root())? {
-        match Cache::inspect(&cache_root(), view.view)?.verify() {
+    for view in views(&embeddings_dir()?)? {
+        match Cache::inspect(&embeddings_dir()?, view.view)?.verify() {
             Ok(()) => good.push(line(&view, &References::new())),
             Err(e) if e.fault() == Fault::Data => wrong.push(e.to_string()),
             Err(e) => return Err(e),
@@ -78,7 +85,7 @@ fn verify() -> Result<Outcome<Summary>> {
 /// Brings small parts of every view together.
 fn compact(dry_run: bool) -> Result<Outcome<Summary>> {
     let (mut lines, mut busy) = (Vec::new(), None);
-    for view in views(&cache_root())? {
+    for view in views(&embeddings_dir()?)? {
         check_interrupt()?;
         match compact_one(view.view, dry_run) {
             Ok(None) => {}
@@ -101,7 +108,7 @@ fn compact(dry_run: bool) -> Result<Outcome<Summary>> {
 
 /// None where there is nothing to bring together.
 fn compact_one(view: Hash, dry_run: bool) -> Result<Option<Compacted>> {
-    let root = cache_root();
+    let root = embeddings_dir()?;
     let cache = Cache::inspect(&root, view)?;
     let small = cache.small_parts()?;
     if small < 2 {
@@ -140,9 +147,10 @@ fn line(view: &ViewFolder, references: &References) -> ViewLine {
 /// # Errors
 /// [`Data`](Fault::Data) on a manifest that can't be read: nobody knows what it refers to.
 fn references(common: &Common, more: &[PathBuf]) -> Result<References> {
-    let mut runs = match runs_in(&runs_dir()) {
+    let runs = runs_dir()?;
+    let mut runs = match runs_in(&runs) {
         Err(e) if e.fault() == Fault::Missing => {
-            tracing::warn!("no runs in {}: their cache isn't known", runs_dir().display());
+            tracing::warn!("no runs in {}: their cache isn't known", runs.display());
             Vec::new()
         }
         runs => runs?,

@@ -55,7 +55,7 @@ fn compare(
     dims: usize,
 ) -> Result<Verified> {
     let keys: Vec<Key> = paths.keys().copied().collect();
-    let cache = Cache::open(&crate::cache_root(), view.hash())?;
+    let cache = Cache::open(&stage::embeddings_dir()?, view.hash())?;
     let stored = cache.gather(&keys, dims)?;
     let places: HashMap<Key, usize> = keys.iter().copied().zip(0..).collect();
     let mut comparison = Comparison::default();
@@ -145,7 +145,7 @@ impl Comparison {
              {largest:.1e} of the embedding's largest number): {}; remove {} and run \
              gtsrb-extract again",
             named.join(", "),
-            crate::cache_root().join(view.to_string()).display()
+            stage::embeddings_dir()?.join(view.to_string()).display()
         )))
     }
 }

@@ -27,7 +27,7 @@ impl AsRef<Common> for Args {
 /// What may be given on the command line; each flag overrides its key in `[ingest]`.
 #[derive(clap::Args, Serialize, Debug)]
 pub struct Flags {
-    /// The folder with the pictures or the official zip archives
+    /// The folder, or URL, with the pictures or the official zip archives
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<PathBuf>,
@@ -159,10 +159,13 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The source folder, which must have been given.
-    pub(crate) fn source(&self) -> Result<&PathBuf> {
-        self.source.as_ref().ok_or_else(|| {
+    /// The source folder, which must have been given; that of a URL is brought up to date.
+    pub(crate) fn source(&self) -> Result<PathBuf> {
+        let named = self.source.as_ref().ok_or_else(|| {
             Error::usage("no source: give --source DIR, or `source` in [ingest] of the config")
-        })
+        })?;
+        let folder = stage::local(named)?;
+        artifact::fetch_folder(&folder)?;
+        Ok(folder)
     }
 }

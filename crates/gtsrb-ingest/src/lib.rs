@@ -50,7 +50,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub fn run(args: &Args) -> Result<Outcome<Summary>> {
     let settings = Settings::new(args)?;
     let dir = args.common.run_dir()?.join("images");
-    let mut tree = Tree::open(settings.source()?)?;
+    let mut tree = Tree::open(&settings.source()?)?;
     let labels = settings.labels.as_deref().map(Labels::read).transpose()?;
     let stamp = Stamp::new(&tree, &settings, labels.as_ref());
     if let Some(manifest) = stamp.current(&dir)? {

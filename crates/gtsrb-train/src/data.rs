@@ -10,7 +10,7 @@ use artifact::{Hash, Manifest};
 use embed::{View, Views};
 use ndarray::{Array2, ArrayView2};
 use onnx_graph::ModelProto;
-use stage::{Error, Result, cache_dir};
+use stage::{Error, Result, embeddings_dir};
 
 const BACKBONE_STAGE: &str = "gtsrb-backbone";
 const BACKBONE_FILE: &str = "backbone.onnx";
@@ -125,7 +125,7 @@ impl Inputs {
 
     /// The embeddings of `rows`, shape `[rows, dims]`.
     pub fn matrix(&self, rows: &[Row]) -> Result<Array2<f32>> {
-        self.embedded.matrix(&cache_dir().join("embeddings"), rows)
+        self.embedded.matrix(&embeddings_dir()?, rows)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use artifact::embeddings::{Cache, Row};
 use ndarray::Array2;
 use softmax::{Network, Recipe, Samples, Score, Standardization, Trainer, fit_network, score};
-use stage::{Error, Result, cache_dir, check_interrupt};
+use stage::{Error, Result, check_interrupt, embeddings_dir};
 use tracing::info;
 
 use crate::data::{Inputs, labels};
@@ -81,7 +81,7 @@ fn in_memory(inputs: &Inputs, settings: &Settings, split: Split) -> Result<Desce
 }
 
 fn streamed(inputs: &Inputs, settings: &Settings, split: Split) -> Result<Descent> {
-    let root = cache_dir().join("embeddings");
+    let root = embeddings_dir()?;
     let views = std::iter::once(&inputs.view_hash).chain(&inputs.augmented);
     let caches = views.map(|&view| Cache::open(&root, view)).collect::<Result<Vec<_>>>()?;
     let plain = &caches[..1];

@@ -72,6 +72,7 @@ impl Warm {
     /// [`Data`](stage::Fault::Data) if its embeddings aren't those that the model learned from
     /// or can't be compared with those of `inputs`, or if it has a hidden layer.
     pub fn read(run: &Path, inputs: &Inputs) -> Result<Self> {
+        let run = &stage::local(run)?;
         let dir = run.join("model");
         let manifest = Manifest::read(&dir, TOOL)?;
         manifest.verify(&dir, PARTIAL)?;

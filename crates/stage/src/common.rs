@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use crate::{Error, LogFormat, Result};
+use crate::location::STORE_TIMEOUT;
+use crate::{Error, LogFormat, Result, local};
 
 /// The sections that a pipeline's file may have, in the order of the stages.
 pub(crate) const SECTIONS: [&str; 6] =
@@ -22,7 +23,7 @@ pub struct Common {
     /// The pipeline's file
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
-    /// The run's folder [default: the pipeline's name, in `$RUNS_DIR` or `runs`]
+    /// The run's folder or URL [default: the pipeline's name, in `$RUNS_DIR` or `runs`]
     #[arg(long, value_name = "DIR", global = true)]
     pub run: Option<PathBuf>,
     /// Worker threads [default: one a core]
@@ -43,19 +44,25 @@ pub struct Common {
     /// How log lines are written to standard error
     #[arg(long, value_enum, default_value_t, global = true)]
     pub log_format: LogFormat,
+    /// How long an object store may fail on end before the stage gives up
+    #[arg(long, value_name = "SECONDS", env = "STORE_TIMEOUT", default_value_t = STORE_TIMEOUT, global = true)]
+    pub store_timeout: u64,
 }
 
 impl Common {
     /// The folder of this run: `--run`, or `$RUNS_DIR` (default `runs`) and the name of the
-    /// pipeline's file.
+    /// pipeline's file; for a URL, its mirror.
+    ///
+    /// # Errors
+    /// [`Usage`](crate::Fault::Usage) where none is given, or a URL that can't be used.
     pub fn run_dir(&self) -> Result<PathBuf> {
         if let Some(run) = &self.run {
-            return Ok(run.clone());
+            return local(run);
         }
         let name = self.config.as_deref().and_then(Path::file_stem).ok_or_else(|| {
             Error::usage("no run folder: give --config pipelines/NAME.toml, or --run DIR")
         })?;
-        Ok(runs_dir().join(name))
+        Ok(runs_dir()?.join(name))
     }
 
     /// How many worker threads to use: `--threads`, or one a core.
@@ -106,20 +113,32 @@ impl Common {
     }
 }
 
-/// Where pipelines have their runs: `$RUNS_DIR`, or `runs`.
-#[must_use]
-pub fn runs_dir() -> PathBuf {
-    folder_from_environment("RUNS_DIR", "runs")
+/// Where pipelines have their runs: `$RUNS_DIR`, or `runs`; for a URL, its mirror.
+///
+/// # Errors
+/// [`Usage`](crate::Fault::Usage) for a URL that can't be used.
+pub fn runs_dir() -> Result<PathBuf> {
+    local(&folder_from_environment("RUNS_DIR").unwrap_or_else(|| "runs".into()))
 }
 
-/// The root of embedding cache and downloads: `$CACHE_DIR`, or `cache`.
+/// The root of what can be made or fetched again: `$CACHE_DIR`, or `cache`.
 #[must_use]
 pub fn cache_dir() -> PathBuf {
-    folder_from_environment("CACHE_DIR", "cache")
+    folder_from_environment("CACHE_DIR").unwrap_or_else(|| "cache".into())
 }
 
-fn folder_from_environment(variable: &str, default: &str) -> PathBuf {
-    std::env::var_os(variable).filter(|v| !v.is_empty()).map_or_else(|| default.into(), Into::into)
+/// The embedding cache: `$EMBEDDINGS_DIR`, or `embeddings` in [`cache_dir`]; for a URL, its
+/// mirror.
+///
+/// # Errors
+/// [`Usage`](crate::Fault::Usage) for a URL that can't be used.
+pub fn embeddings_dir() -> Result<PathBuf> {
+    let named = folder_from_environment("EMBEDDINGS_DIR");
+    named.map_or_else(|| Ok(cache_dir().join("embeddings")), |named| local(&named))
+}
+
+fn folder_from_environment(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(Into::into)
 }
 
 fn read_section(path: &Path, section: &str) -> Result<Table> {

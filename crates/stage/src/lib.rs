@@ -9,6 +9,7 @@ mod error;
 mod gauges;
 mod job;
 mod lineage;
+mod location;
 mod log;
 mod outcome;
 mod progress;
@@ -16,8 +17,9 @@ mod replace;
 mod signals;
 mod timings;
 
-pub use common::{Common, cache_dir, runs_dir};
+pub use common::{Common, cache_dir, embeddings_dir, runs_dir};
 pub use error::{Error, Fault, Result};
+pub use location::{local, store_timeout, url_of};
 pub use log::LogFormat;
 pub use outcome::{Outcome, main};
 pub use progress::Progress;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::job::Job;
+use crate::url_of;
 
 const SCHEMA: &str = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent";
 const ERROR_SCHEMA: &str = "https://openlineage.io/spec/facets/1-0-1/ErrorMessageRunFacet.json#/$defs/ErrorMessageRunFacet";
@@ -66,7 +67,16 @@ fn datasets(job: &Job) -> (Vec<Value>, Vec<Value>) {
     };
     let dataset = |name: &&str| {
         let path = job.run.join(name);
-        json!({ "namespace": "file", "name": path.to_string_lossy().trim_end_matches('/') })
+        let url = url_of(&path).unwrap_or_default();
+        // A bucket is a namespace of its own.
+        let bucket = url.find("://").and_then(|at| Some(at + 3 + url[at + 3..].find('/')?));
+        match bucket {
+            Some(end) => json!({ "namespace": url[..end], "name": url[end + 1..] }),
+            None => json!({
+                "namespace": "file",
+                "name": path.to_string_lossy().trim_end_matches('/'),
+            }),
+        }
     };
     (inputs.iter().map(dataset).collect(), vec![dataset(&output)])
 }

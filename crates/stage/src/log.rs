@@ -2,8 +2,11 @@
 
 use std::io::IsTerminal as _;
 
-use tracing::Level;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// How log lines are written.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,11 +28,19 @@ pub(crate) fn start(format: LogFormat, quiet: bool) {
         // It would tell standard error that standard error is gone, and panic over it.
         .log_internal_errors(false);
     match format {
-        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Json => {
+            builder.json().flatten_event(true).finish().with(filter_fn(concerns_us)).init();
+        }
         LogFormat::Text => {
             let colours = std::io::stderr().is_terminal()
                 && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-            builder.without_time().with_ansi(colours).init();
+            let builder = builder.without_time().with_ansi(colours);
+            builder.finish().with(filter_fn(concerns_us)).init();
         }
     }
+}
+
+/// The client of object stores has a line for every request that it tries again.
+fn concerns_us(about: &Metadata<'_>) -> bool {
+    *about.level() <= Level::WARN || !about.target().starts_with("object_store")
 }

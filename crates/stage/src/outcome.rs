@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::job::Job;
-use crate::{Common, Error, Fault, Result, log, progress, signals, timings};
+use crate::{Common, Error, Fault, Result, location, log, progress, signals, timings};
 
 /// The exit code for "up to date" with `--skip-code`.
 const CURRENT_CODE: u8 = 99;
@@ -59,6 +59,7 @@ where
     if common.quiet {
         progress::silence();
     }
+    location::set_store_timeout(common.store_timeout);
     let (began, started) = (SystemTime::now(), Instant::now());
     let outcome = signals::listen().and_then(|()| guarded(|| run(&args)));
     if let (Ok(Outcome::Done(_)), Ok(dir)) = (&outcome, common.run_dir()) {

@@ -7,6 +7,8 @@
 #![expect(clippy::missing_panics_doc, reason = "test support panics by design")]
 #![expect(clippy::must_use_candidate, reason = "callers choose what they look at")]
 
+pub mod store;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -8,11 +8,12 @@ use ndarray::ArrayView2;
 use stage::{Error, Fault, Result};
 
 use super::checked::Checked;
+use super::elsewhere::Elsewhere;
 use super::folder::{self, Writer};
-use super::part::{self, Storage};
+use super::part::{self, Content, Storage};
 use super::{Key, STAGE, Shard};
 use crate::lock::Lock;
-use crate::output::place_all;
+use crate::place::{place_all, remove};
 use crate::table::damaged;
 use crate::{FileWriter, Hash};
 
@@ -30,6 +31,7 @@ pub struct Cache {
     pub(super) places: HashMap<Key, Place>,
     damaged: Vec<PathBuf>,
     checked: Checked,
+    elsewhere: Option<Elsewhere>,
     pub(super) in_use: Option<Lock>,
 }
 
@@ -52,22 +54,64 @@ impl Cache {
     /// As [`Cache::open`].
     pub fn inspect(root: &Path, view: Hash) -> Result<Self> {
         let dir = folder::of(root, view);
+        let elsewhere = Elsewhere::of(&dir)?;
         let in_use = folder::use_it(&dir)?;
         let found = part::list(&dir)?;
         let (parts, places, damaged) = (Vec::new(), HashMap::new(), Vec::new());
         let checked = Checked::read(&dir);
-        let mut cache = Self { dir, view, parts, places, damaged, checked, in_use };
+        let mut cache = Self { dir, view, parts, places, damaged, checked, elsewhere, in_use };
         for part in found {
-            match part::content(&part, view) {
-                Ok(content) => cache.add(part, &content.keys),
-                Err(e) if e.fault() == Fault::Data => {
-                    tracing::warn!("{e}");
-                    cache.damaged.push(part);
-                }
-                Err(e) => return Err(e),
-            }
+            let content = part::content(&part, view);
+            cache.add_if_sound(part, content)?;
+        }
+        let absent = cache.elsewhere.as_ref().map(|elsewhere| elsewhere.contents(view));
+        for (part, content) in absent.transpose()?.into_iter().flatten() {
+            cache.add_if_sound(part, content)?;
         }
         Ok(cache)
+    }
+
+    fn add_if_sound(&mut self, part: PathBuf, content: Result<Content>) -> Result<()> {
+        match content {
+            Ok(content) => self.add(part, &content.keys),
+            Err(e) if e.fault() == Fault::Data => {
+                tracing::warn!("{e}");
+                // What the store has of it is looked at next.
+                if !self.can_do_without(&part)? {
+                    self.damaged.push(part);
+                }
+            }
+            Err(e) => return Err(e),
+        }
+        Ok(())
+    }
+
+    /// Removes a damaged part that is only a copy; gives whether it was one.
+    fn can_do_without(&self, part: &Path) -> Result<bool> {
+        let copy = part.exists() && self.elsewhere.as_ref().is_some_and(|there| there.has(part));
+        if copy {
+            remove(part)?;
+        }
+        Ok(copy)
+    }
+
+    /// What `part` says of itself, wherever it is.
+    fn content(&self, part: &Path) -> Result<Content> {
+        match &self.elsewhere {
+            Some(elsewhere) if !part.exists() => elsewhere.content(part, self.view),
+            _ => part::content(part, self.view),
+        }
+    }
+
+    /// Waits until the store that this cache mirrors has all parts, those of an earlier process
+    /// that was interrupted among them. Nothing where it mirrors none.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn settle(&mut self) -> Result<()> {
+        let Some(elsewhere) = &mut self.elsewhere else { return Ok(()) };
+        self.parts.iter().try_for_each(|part| elsewhere.send(part))?;
+        elsewhere.settle()
     }
 
     fn add(&mut self, part: PathBuf, keys: &[Key]) {
@@ -89,13 +133,16 @@ impl Cache {
     /// Hashes the parts that changed since they were last found whole, and forgets what is in
     /// those whose bytes aren't what their name says. Gives how many parts are damaged in all.
     pub fn forget_damaged(&mut self) -> Result<usize> {
-        let changed = |part: &&PathBuf| !self.checked.knows(part);
+        let here = |part: &PathBuf| self.elsewhere.is_none() || part.exists();
+        let changed = |part: &&PathBuf| here(part) && !self.checked.knows(part);
         let changed: Vec<PathBuf> = self.parts.iter().filter(changed).cloned().collect();
         let mut found = HashSet::new();
         for part in &changed {
             if !self.checked.check(part, part::is_whole)? {
                 tracing::warn!("{} is damaged", part.display());
-                found.insert(part.clone());
+                if !self.can_do_without(part)? {
+                    found.insert(part.clone());
+                }
             }
         }
         if !changed.is_empty() {
@@ -113,7 +160,7 @@ impl Cache {
         self.places.clear();
         for part in std::mem::take(&mut self.parts) {
             if !dropped.contains(&part) {
-                let keys = part::content(&part, self.view)?.keys;
+                let keys = self.content(&part)?.keys;
                 self.add(part, &keys);
             }
         }
@@ -122,7 +169,7 @@ impl Cache {
 
     /// Removes the damaged parts; another writer may have done it before.
     pub fn remove_damaged(&mut self, _writer: &Writer) -> Result<()> {
-        self.damaged.drain(..).try_for_each(|part| crate::output::remove(&part))
+        self.damaged.drain(..).try_for_each(|part| remove(&part))
     }
 
     /// Adds embeddings, shape `[keys, dims]`, as one new part: whole or not at all.
@@ -158,6 +205,9 @@ impl Cache {
         self.checked.check(&part, |_| Ok::<_, Error>(true))?;
         self.checked.save();
         self.add(part.clone(), keys);
+        if let Some(elsewhere) = &mut self.elsewhere {
+            elsewhere.send(&part)?;
+        }
         Ok(part)
     }
 
@@ -206,6 +256,7 @@ impl Cache {
     }
 
     /// For each part its rows that hold some of `keys`, as (row in the part, place in `keys`).
+    /// Parts that have some are here then.
     pub(super) fn wanted(&self, keys: &[Key]) -> Result<Vec<Vec<Place>>> {
         let mut wanted = vec![Vec::new(); self.parts.len()];
         for (target, key) in keys.iter().enumerate() {
@@ -216,6 +267,10 @@ impl Cache {
                 ))
             })?;
             wanted[*part].push((*row, target));
+        }
+        if let Some(elsewhere) = &self.elsewhere {
+            let read = self.parts.iter().zip(&wanted).filter(|(_, rows)| !rows.is_empty());
+            elsewhere.bring(read.map(|(part, _)| part))?;
         }
         Ok(wanted)
     }

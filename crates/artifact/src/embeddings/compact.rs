@@ -8,7 +8,7 @@ use stage::{Result, check_interrupt};
 
 use super::part::{self, Content};
 use super::{Cache, Key, Writer, folder, part_rows};
-use crate::output;
+use crate::place::remove;
 
 /// How many parts there were and are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -82,7 +82,7 @@ impl Cache {
     fn remove_parts(&mut self, parts: &HashSet<PathBuf>) -> Result<()> {
         self.in_use = None;
         let alone = folder::take_from_all(&self.dir)?;
-        parts.iter().try_for_each(|part| output::remove(part))?;
+        parts.iter().try_for_each(|part| remove(part))?;
         drop(alone);
         self.in_use = folder::use_it(&self.dir)?;
         self.drop_parts(parts)

@@ -5,9 +5,9 @@
 //! removes parts takes it alone. Its time says when the view was last used.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use stage::{Error, Fault, Result, check_interrupt};
+use stage::{Error, Fault, Result};
 
 use super::Shard;
 use crate::lock::{Kind, Lock};
@@ -32,17 +32,10 @@ pub(super) fn of(root: &Path, view: Hash) -> PathBuf {
 /// such folder, or where it can't be written, or where the file system has no locks: then
 /// nobody can take parts away either.
 pub(super) fn use_it(dir: &Path) -> Result<Option<Lock>> {
-    let started = Instant::now();
-    loop {
-        check_interrupt()?;
-        match Lock::take(&dir.join(USED), Kind::Together) {
-            Ok(lock) => return Ok(Some(lock)),
-            Err(e) if e.fault() == Fault::Busy && started.elapsed() < PATIENCE => {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            Err(e) if e.fault() == Fault::Busy => return Err(e),
-            Err(_) => return Ok(None),
-        }
+    match Lock::wait(&dir.join(USED), Kind::Together, PATIENCE) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(e) if matches!(e.fault(), Fault::Create | Fault::Config | Fault::Io) => Ok(None),
+        Err(e) => Err(e),
     }
 }
 

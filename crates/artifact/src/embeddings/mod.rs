@@ -5,11 +5,14 @@
 //! preprocessing. It holds immutable parts, each a Parquet file {`key`, `embedding`} named
 //! after the hash of its bytes. A run's index (`RUN/embeddings/train.parquet`, `test.parquet`)
 //! holds keys and no place, so that it doesn't matter in which order the cache was filled.
+//!
+//! Where `ROOT` mirrors a folder in an object store, parts that only the store has count too.
 
 mod blocks;
 mod cache;
 mod checked;
 mod compact;
+mod elsewhere;
 mod folder;
 mod index;
 mod pages;

@@ -10,7 +10,7 @@ use half::slice::HalfFloatSliceExt as _;
 use ndarray::ArrayView2;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use parquet::file::reader::{ChunkReader, FileReader as _, SerializedFileReader};
 use serde::{Deserialize, Serialize};
 use stage::{Error, Result};
 
@@ -67,6 +67,11 @@ pub(super) fn name(hash: Hash) -> String {
     format!("part-{hash}.parquet")
 }
 
+/// Whether `name` is one of a part.
+pub(super) fn is_name(name: &str) -> bool {
+    name.starts_with("part-") && name.ends_with(".parquet")
+}
+
 /// The parts of a view's folder by name; foreign and temporary files are left alone, and so
 /// is what is no plain file: to open a pipe would wait for ever.
 pub(super) fn list(dir: &Path) -> Result<Vec<PathBuf>> {
@@ -80,7 +85,7 @@ pub(super) fn list(dir: &Path) -> Result<Vec<PathBuf>> {
         let plain = entry.file_type().map_err(|e| Error::read(dir, &e))?.is_file();
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if plain && name.starts_with("part-") && name.ends_with(".parquet") {
+        if plain && is_name(&name) {
             parts.push(entry.path());
         }
     }
@@ -101,8 +106,17 @@ pub(super) fn rows(part: &Path) -> Result<u64> {
 /// [`Data`](stage::Fault::Data) if it can't be read or belongs to another view.
 pub(super) fn content(part: &Path, view: Hash) -> Result<Content> {
     let file = std::fs::File::open(part).map_err(|e| Error::read(part, &e))?;
+    content_of(file, part, view)
+}
+
+/// [`content`] of the part that `reader` reads; `part` is for messages.
+pub(super) fn content_of(
+    reader: impl ChunkReader + 'static,
+    part: &Path,
+    view: Hash,
+) -> Result<Content> {
     let builder =
-        ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(part, &e, STAGE))?;
+        ParquetRecordBatchReaderBuilder::try_new(reader).map_err(|e| damaged(part, &e, STAGE))?;
     let about = builder.metadata().file_metadata().key_value_metadata();
     let known = about.into_iter().flatten().find(|entry| entry.key == VIEW);
     if known.and_then(|entry| entry.value.as_ref()) != Some(&view.to_string()) {

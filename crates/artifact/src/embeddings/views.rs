@@ -11,6 +11,7 @@ use stage::{Error, Result};
 use super::{checked, folder, part};
 use crate::lock::Kind;
 use crate::output::{self, TEMPORARY};
+use crate::place;
 use crate::{Hash, lock::Lock};
 
 /// The file in a view's folder that says for people which view it is.
@@ -103,10 +104,10 @@ pub fn remove(root: &Path, view: Hash, needed: impl FnOnce() -> Result<bool>) ->
         return Ok(false);
     }
     for path in ours(&dir)? {
-        output::remove(&path)?;
+        place::remove(&path)?;
     }
     for name in [folder::USED, folder::LOCK] {
-        output::remove(&dir.join(name))?;
+        place::remove(&dir.join(name))?;
     }
     // It stays where somebody put a file of their own.
     let _ = fs::remove_dir(&dir);
