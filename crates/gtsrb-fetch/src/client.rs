@@ -25,10 +25,12 @@ impl From<Error> for Failure {
     }
 }
 
-/// Whether nobody was reached at all.
-fn is_nobody(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
-    matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable)
+/// Whether there was a connection, which was lost: otherwise nobody was reached, or not who was
+/// asked for.
+fn is_loss(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
+    let lost = [BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof];
+    lost.contains(&error.kind())
 }
 
 /// A server with the archives.
@@ -100,7 +102,7 @@ impl Client {
             }
             // Where nothing has come yet, it's the network or the name, not a bad minute.
             ureq::Error::HostNotFound if offset == 0 => unusable("its host isn't found"),
-            ureq::Error::Io(e) if offset == 0 && is_nobody(e) => unusable(&e.to_string()),
+            ureq::Error::Io(e) if offset == 0 && !is_loss(e) => unusable(&e.to_string()),
             ureq::Error::Timeout(_) => Failure::Passing(self.silent()),
             ureq::Error::Io(e) => Failure::Passing(e.to_string()),
             other => Failure::Passing(other.to_string()),
