@@ -256,6 +256,11 @@ bench-memory: bench-build ingest .venv-bench/ready ## memory of extraction for e
 bench-cache: bench-build ## what the embedding cache saves
 	@$(PYTHON) benches/cache.py '$(CONFIG)' "$$DATA" '$(CACHE_DIR)' '$(BENCH)'
 
+.PHONY: bench-scaling
+bench-scaling: ## extraction on many machines, simulated
+	@cargo build --release --quiet --workspace --example scaling
+	@$(PYTHON) benches/scaling.py target/release/examples/scaling '$(BENCH)/scaling.json'
+
 .PHONY: bench-predict
 bench-predict: train ## gtsrb-predict beside extraction: PIPELINE=gtsrb GTSRB=DIR
 	@$(PYTHON) benches/predict.py '$(CONFIG)' '$(RUNS_DIR)/$(PIPELINE)' "$$DATA" '$(BENCH)'
