@@ -87,6 +87,14 @@ shots: extract ## accuracy by a few pictures a class
 baselines: extract ## nearest neighbours and class means
 	@target/release/gtsrb-train baselines --config '$(CONFIG)'
 
+# One extraction of some pictures a backbone and size: every layer comes out of it.
+SIZES     ?= 64,96,128
+BACKBONES ?= efficientnet-lite0
+BUDGET    ?= 9000
+.PHONY: probe
+probe: extract ## which layers, grids and sizes are best: SIZES=64,96,128 BACKBONES=NAME,FILE BUDGET=9000
+	@$(PYTHON) setup/probe.py target/release '$(CONFIG)' '$(RUNS_DIR)/$(PIPELINE)' '$(BACKBONES)' '$(SIZES)' '$(BUDGET)'
+
 evaluate: train ## head to metrics, predictions and report
 	@$(call STAGE,evaluate)
 

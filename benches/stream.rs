@@ -143,6 +143,7 @@ fn train(dir: &Path) -> Result<()> {
 
 fn recipe() -> Recipe {
     Recipe {
+        levels: None,
         hidden: 0,
         members: 1,
         dropout: 0.0,

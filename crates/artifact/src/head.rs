@@ -1,13 +1,16 @@
 //! A trained head at rest: `head.safetensors` with `weights` `[classes, inputs]`, `bias`
 //! `[classes]` and `temperature` `[1]`, all f32, and metadata. A head with hidden layers has
-//! besides `hidden.0.weights` `[units, dims]` and `hidden.0.bias` `[units]`, then `hidden.1…`.
+//! besides `hidden.0.weights` `[units, inputs]` and `hidden.0.bias` `[units]`, then `hidden.1…`.
+//! One with convolutions has besides `mean` and `scale` `[dims]`, `convolution.0.weights`
+//! `[channels, 9 · inputs]` and `convolution.0.bias` `[channels]`, then `convolution.1…`, and in its
+//! metadata the maps that an embedding consists of.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use ndarray::Array2;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use softmax::{Model, Network};
+use softmax::{Levels, Model, Network, Standardization, Tower};
 use stage::{Error, Result};
 
 use crate::Hash;
@@ -50,6 +53,9 @@ impl Head {
             parts.push((format!("{prefix}weights"), vec![outputs, inputs], weights));
             parts.push((format!("{prefix}bias"), vec![outputs], bytes_of(&layer.bias)));
         }
+        for (name, shape, values) in self.network.tower().map(tensors).unwrap_or_default() {
+            parts.push((name, shape, values));
+        }
         let tensors: Vec<(&String, TensorView<'_>)> = parts
             .iter()
             .map(|(name, shape, bytes)| {
@@ -59,6 +65,7 @@ impl Head {
         // One entry: the library writes several in the random order of a hash map.
         let about = serde_json::json!({
             "classes": self.classes, "view": self.view, "training": self.training,
+            "levels": self.network.tower().map(Tower::levels),
         });
         let metadata = HashMap::from([("head".to_owned(), about.to_string())]);
         safetensors::serialize(tensors, Some(metadata)).map_err(internal)
@@ -81,7 +88,7 @@ impl Head {
             .ok_or("no metadata")
             .map_err(|e| text(&e))
             .and_then(|m| serde_json::from_str(m).map_err(|e| text(&e)))?;
-        let network = network(&file)?;
+        let network = network(&file, about.levels)?;
         let (_, temperature) = floats(&file, "temperature")?;
         let classes = network.classes();
         if about.classes.len() != classes || temperature.len() != 1 {
@@ -107,17 +114,48 @@ fn prefix(index: usize, layers: usize) -> String {
     if index + 1 == layers { String::new() } else { format!("hidden.{index}.") }
 }
 
-/// The layers of a file: the hidden ones that there are, then the last.
-fn network(file: &SafeTensors) -> std::result::Result<Network, String> {
+/// The tensors of convolutions: names, shapes and bytes.
+fn tensors(tower: &Tower) -> Vec<(String, Vec<usize>, Vec<u8>)> {
+    let Standardization { mean, scale } = tower.standardization();
+    let mut tensors = vec![
+        ("mean".to_owned(), vec![mean.len()], bytes_of(mean)),
+        ("scale".to_owned(), vec![scale.len()], bytes_of(scale)),
+    ];
+    for (index, Model { weights, bias }) in tower.convolutions().iter().enumerate() {
+        let shape = weights.shape().to_vec();
+        tensors.push((format!("convolution.{index}.weights"), shape, bytes_of(weights)));
+        tensors.push((format!("convolution.{index}.bias"), vec![bias.len()], bytes_of(bias)));
+    }
+    tensors
+}
+
+/// The layers of a file: the convolutions of these `levels` if there are some, the hidden layers
+/// that there are, then the last.
+fn network(file: &SafeTensors, levels: Option<Levels>) -> std::result::Result<Network, String> {
     let is_there = |index: &usize| file.tensor(&format!("hidden.{index}.weights")).is_ok();
     let layers = 1 + (0..file.len()).take_while(is_there).count();
-    let tensors = file.len();
-    if tensors != 2 * layers + 1 {
-        return Err(format!("{tensors} tensors, where {layers} layers have {}", 2 * layers + 1));
+    let convolutions = levels.as_ref().map_or(0, |levels| 2 + 2 * levels.channels.len());
+    let (found, wanted) = (file.len(), 2 * layers + 1 + convolutions);
+    if found != wanted {
+        return Err(format!("{found} tensors, where {layers} layers have {wanted}"));
     }
     let layers: std::result::Result<_, String> =
         (0..layers).map(|index| layer(file, &prefix(index, layers))).collect();
-    Network::new(layers?).map_err(|e| e.to_string())
+    let network = Network::new(layers?).map_err(|e| e.to_string())?;
+    match levels {
+        None => Ok(network),
+        Some(levels) => network.behind(tower(file, levels)?).map_err(|e| e.to_string()),
+    }
+}
+
+fn tower(file: &SafeTensors, levels: Levels) -> std::result::Result<Tower, String> {
+    let levels = Levels::new(levels.maps, levels.channels).map_err(|e| e.to_string())?;
+    let vector = |name: &str| Ok::<_, String>(floats(file, name)?.1.into());
+    let standardization = Standardization { mean: vector("mean")?, scale: vector("scale")? };
+    let convolutions: std::result::Result<_, String> = (0..levels.channels.len())
+        .map(|index| layer(file, &format!("convolution.{index}.")))
+        .collect();
+    Tower::new(levels, standardization, convolutions?).map_err(|e| e.to_string())
 }
 
 fn layer(file: &SafeTensors, prefix: &str) -> std::result::Result<Model, String> {
@@ -135,6 +173,9 @@ struct About {
     classes: Vec<String>,
     view: Hash,
     training: Hash,
+    /// Absent in heads of releases before convolutions.
+    #[serde(default)]
+    levels: Option<Levels>,
 }
 
 /// Shape and values of tensor `name`, all finite.
@@ -156,8 +197,10 @@ pub(crate) fn floats(
 
 #[cfg(test)]
 mod tests {
+    use ndarray::{Array1, array};
+    use softmax::Map;
+
     use super::*;
-    use ndarray::array;
 
     fn last() -> Model {
         Model { weights: array![[1.0, 2.0, 3.0], [-1.0, 0.5, 0.0]], bias: array![0.1, -0.1] }
@@ -181,9 +224,18 @@ mod tests {
         Head { network: Network::new(vec![hidden(5), hidden(3), last()]).unwrap(), ..head() }
     }
 
+    fn convolved() -> Head {
+        let levels = Levels::new(vec![Map { channels: 2, side: 2 }], vec![3]).unwrap();
+        let weights = Array2::from_shape_fn((3, 18), |(row, column)| (row * column) as f32);
+        let convolution = Model { weights, bias: array![0.5, -0.5, 0.0] };
+        let (mean, scale) = (Array1::ones(8), Array1::ones(8) * 2.0);
+        let tower = Tower::new(levels, Standardization { mean, scale }, vec![convolution]);
+        Head { network: Network::from(last()).behind(tower.unwrap()).unwrap(), ..head() }
+    }
+
     #[test]
     fn round_trip() {
-        for head in [head(), deep()] {
+        for head in [head(), deep(), convolved()] {
             let bytes = head.to_bytes().unwrap();
             assert_eq!(Head::from_bytes(&bytes).unwrap(), head);
             assert_eq!(bytes, head.to_bytes().unwrap());

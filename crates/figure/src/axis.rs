@@ -179,12 +179,18 @@ impl Panel<'_> {
         }
     }
 
+    /// A dot at the values `at`, with a text for whoever points at it.
+    pub fn dot(&self, svg: &mut Svg, class: &str, at: (f64, f64), radius: f64, tip: &str) {
+        if let Some(place) = self.place(at) {
+            svg.dot(class, place, radius, tip);
+        }
+    }
+
     fn dots(&self, svg: &mut Svg, curve: &Curve) {
         let class = curve.class.split(' ').next().unwrap_or("good");
         for &(x, y) in &curve.points {
-            if let Some(at) = self.place((x, y)) {
-                svg.dot(class, at, 3.0, &format!("{}: {} at {}", curve.name, short(y), short(x)));
-            }
+            let tip = format!("{}: {} at {}", curve.name, short(y), short(x));
+            self.dot(svg, class, (x, y), 3.0, &tip);
         }
     }
 

@@ -61,7 +61,8 @@ pub struct Flags {
     #[arg(long, value_name = "PIXELS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<usize>,
-    /// Layers to read, LAYER:GRID or LAYER:cls [default: what the classifier reads]
+    /// Layers to read, LAYER:GRID or LAYER:cls, or `every` one on its finest grid
+    /// [default: what the classifier reads]
     #[arg(long, value_name = "LAYER:GRID", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub taps: Option<Vec<String>>,
@@ -91,6 +92,10 @@ pub struct Flags {
     #[arg(long, value_name = "R,G,B", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub std: Option<Vec<f64>>,
+    /// Draw the weights at random from this seed instead: what is pre-training worth?
+    #[arg(long, value_name = "SEED")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub random: Option<u32>,
 }
 
 /// How a backbone's layers compute. Input and output are the same for all: bytes and float32.
@@ -123,7 +128,8 @@ pub struct Settings {
     pub weights: String,
     /// Pixels of a side of the picture.
     pub size: usize,
-    /// Layers to read, `LAYER:GRID`; none means what the classifier reads.
+    /// Layers to read, `LAYER:GRID`, or `every` one; none means what the
+    /// classifier reads.
     pub taps: Vec<String>,
     /// Keep the model's own classifier as the output `logits`.
     pub top: bool,
@@ -137,6 +143,8 @@ pub struct Settings {
     pub mean: Option<Vec<f64>>,
     /// Divides red, green and blue after that.
     pub std: Option<Vec<f64>>,
+    /// Seed of weights that are drawn at random instead of the file's.
+    pub random: Option<u32>,
 }
 
 impl Default for Settings {
@@ -151,6 +159,7 @@ impl Default for Settings {
             range: None,
             mean: None,
             std: None,
+            random: None,
         }
     }
 }

@@ -120,7 +120,7 @@ fn value(info: &ValueInfoProto) -> String {
 }
 
 /// The floating-point layers that have at least one part that can be taken.
-fn layers(network: &Network, known: &shapes::Shapes) -> Vec<Layer> {
+pub fn layers(network: &Network, known: &shapes::Shapes) -> Vec<Layer> {
     let part = pool::Part::Grid(1);
     let tappable = network.layers.iter().filter_map(|name| {
         let shape = known.shape(name)?;

@@ -31,7 +31,7 @@ pub use args::{Args, Command, Flags, Layout, Precision, Settings};
 use calibrate::Pictures;
 pub use describe::{Description, Layer};
 use network::Network;
-use taps::Tap;
+use taps::{EVERY, Tap};
 use weights::Weights;
 
 /// The binary's name, which manifests and error messages use.
@@ -147,8 +147,12 @@ fn work(settings: &Settings, weights: &Weights) -> Work {
 /// The backbone with its metadata.
 fn build(weights: Weights, settings: &Settings, path: &Path) -> Result<ModelProto> {
     let (name, hash) = (weights.name, weights.hash.to_string());
-    let network =
+    let mut network =
         network::build(weights.content, settings).map_err(|e| e.context(path.display()))?;
+    if let Some(seed) = settings.random {
+        onnx_graph::randomise(&mut network.model, seed.into())
+            .map_err(|e| network::unusable(e).context(path.display()))?;
+    }
     let taps = taps(&network, settings)?;
     let (mut model, dims) =
         taps::attach(&network, &taps, settings.top).map_err(|e| e.context(path.display()))?;
@@ -165,6 +169,9 @@ fn build(weights: Weights, settings: &Settings, path: &Path) -> Result<ModelProt
     ] {
         set_metadata(&mut model, key, &value);
     }
+    if let Some(seed) = settings.random {
+        set_metadata(&mut model, "random", &seed.to_string());
+    }
     Ok(model)
 }
 
@@ -178,6 +185,9 @@ fn taps(network: &Network, settings: &Settings) -> Result<Vec<Tap>> {
             );
         }
         return Ok(vec![Tap { layer: network.features.clone(), part: Part::Grid(1) }]);
+    }
+    if settings.taps == [EVERY] {
+        return taps::every(network);
     }
     settings.taps.iter().map(|t| Tap::parse(t)).collect()
 }

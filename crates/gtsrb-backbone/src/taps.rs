@@ -5,10 +5,18 @@ use onnx_graph::shapes::{self, Shapes};
 use onnx_graph::{Builder, Element, ModelProto, Size, attribute};
 use stage::{Error, Result};
 
+use crate::describe;
 use crate::network::{IMAGE, Network, unusable};
 
 /// No map is pooled finer.
 const FINEST: usize = 64;
+
+/// The setting that means every layer.
+pub const EVERY: &str = "every";
+
+/// The finest grid of [`every`] layer, and how many layers that is at most.
+const EVERY_FINEST: usize = 14;
+const EVERY_MOST: usize = 24;
 
 /// A layer and what is taken of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +55,31 @@ impl std::fmt::Display for Tap {
             Part::ClassToken => write!(f, "{}:cls", self.layer),
         }
     }
+}
+
+/// Every layer, or of many layers some evenly spread ones, each on the finest grid of at most
+/// [`EVERY_FINEST`] cells a side that its map is divided into evenly, so that what coarser grids
+/// would give can be told from it.
+///
+/// # Errors
+/// [`Data`](stage::Fault::Data) for a model that can't take pictures of this size or has no layer
+/// of a known shape.
+pub fn every(network: &Network) -> Result<Vec<Tap>> {
+    let shapes = network.shapes(1).map_err(unusable)?;
+    let finest = |side: usize| (1..=EVERY_FINEST).rev().find(|g| side.is_multiple_of(*g));
+    let taps: Vec<Tap> = describe::layers(network, &shapes)
+        .into_iter()
+        .filter_map(|layer| {
+            let grid = finest(pool::side(shapes.shape(&layer.name)?)?)?;
+            Some(Tap { layer: layer.name, part: Part::Grid(grid) })
+        })
+        .collect();
+    if taps.is_empty() {
+        return Err(Error::data("the model has no layer that can be tapped"));
+    }
+    let count = taps.len().min(EVERY_MOST);
+    // The last one, too.
+    Ok((1..=count).map(|i| taps[i * taps.len() / count - 1].clone()).collect())
 }
 
 /// The network cut after its last tap, with the output `embedding` and, if wanted, `logits`.

@@ -14,7 +14,9 @@ const EXAMPLE: &str = "Examples:
   gtsrb-train --config pipelines/gtsrb.toml --hidden 512 --label-smoothing 0.05
   gtsrb-train curve --config pipelines/gtsrb.toml
   gtsrb-train shots --config pipelines/gtsrb.toml --shots 1,2,4,8,16 --seeds 5
-  gtsrb-train baselines --config pipelines/gtsrb.toml";
+  gtsrb-train baselines --config pipelines/gtsrb.toml
+  gtsrb-backbone --run runs/lite0-64 --size 64 --taps every
+  gtsrb-train probe --config pipelines/gtsrb.toml --backbones runs/lite0-64";
 
 /// Trains a head on the embeddings and writes it and the whole classifier
 #[derive(clap::Parser, Debug)]
@@ -57,6 +59,21 @@ pub enum Command {
     },
     /// Measure on the validation tracks what nearest neighbours and nearest class means give
     Baselines,
+    /// Measure on the validation tracks what linear heads give on layers of backbones, alone and
+    /// together, on all grids: which ones are worth reading?
+    Probe {
+        /// Folders of runs with backbones that `gtsrb-backbone --taps every` wrote
+        // What they hold decides, and not where they are: their hashes are inputs.
+        #[arg(long, value_name = "RUN,RUN,...", value_delimiter = ',', required = true)]
+        #[serde(skip_serializing)]
+        backbones: Vec<PathBuf>,
+        /// Bytes that the best one's embedding of a picture may have, stored as f16
+        #[arg(long, value_name = "BYTES", default_value_t = 9_000)]
+        budget: usize,
+        /// Training images to try on, spread evenly
+        #[arg(long, value_name = "N", default_value_t = 6_000)]
+        pictures: usize,
+    },
 }
 
 impl Command {
@@ -66,6 +83,7 @@ impl Command {
             Self::Curve { .. } => "curve",
             Self::Shots { .. } => "shots",
             Self::Baselines => "baselines",
+            Self::Probe { .. } => "probe",
         }
     }
 
@@ -98,11 +116,15 @@ pub struct Flags {
     #[arg(long, value_enum)]
     #[serde(skip_serializing_if = "Option::is_none")]
     solver: Option<Solver>,
-    /// Units of a hidden layer; 0 is a linear head [default: 0]
+    /// Channels of 3 x 3 convolutions over the grids of the embedding, each of which halves them
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    convolutions: Option<Vec<usize>>,
+    /// Units of a hidden layer; 0 is none [default: 0]
     #[arg(long, value_name = "UNITS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     hidden: Option<usize>,
-    /// Heads with a hidden layer that are trained side by side and averaged into one
+    /// Heads with a hidden layer or convolutions that are trained side by side and averaged into one
     /// [default: 1]
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -12,8 +12,10 @@ use ndarray::{Array2, ArrayView2};
 use onnx_graph::ModelProto;
 use stage::{Error, Result, embeddings_dir};
 
-const BACKBONE_STAGE: &str = "gtsrb-backbone";
-const BACKBONE_FILE: &str = "backbone.onnx";
+/// Who writes backbones.
+pub const BACKBONE_STAGE: &str = "gtsrb-backbone";
+/// Their file.
+pub const BACKBONE_FILE: &str = "backbone.onnx";
 
 /// The artifacts of the stages before, known to belong together.
 pub struct Inputs {

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use artifact::embeddings::{Cache, Row};
 use ndarray::Array2;
-use softmax::{Network, Recipe, Samples, Score, Standardization, Trainer, fit_network, score};
+use softmax::{
+    Levels, Network, Recipe, Samples, Score, Standardization, Trainer, fit_network, score,
+};
 use stage::{Error, Result, check_interrupt, embeddings_dir};
 use tracing::info;
 
@@ -17,6 +19,7 @@ use crate::settings::Settings;
 use crate::split::Split;
 use crate::spread::spread;
 use crate::stream::Stream;
+use crate::tap::Tap;
 use crate::train::Probe;
 use crate::watch::{Course, Watch};
 
@@ -58,14 +61,33 @@ pub fn descend(inputs: &Inputs, settings: &Settings) -> Result<Descent> {
     if bytes > settings.memory {
         info!("{:.1} GB of embeddings are read in blocks", bytes as f64 / 1e9);
     }
+    let recipe = Recipe { levels: levels(inputs, settings)?, ..settings.recipe() };
     if bytes <= settings.memory && inputs.augmented.is_empty() {
-        in_memory(inputs, settings, split)
+        in_memory(inputs, settings, recipe, split)
     } else {
-        streamed(inputs, settings, split)
+        streamed(inputs, settings, recipe, split)
     }
 }
 
-fn in_memory(inputs: &Inputs, settings: &Settings, split: Split) -> Result<Descent> {
+/// The convolutions that are asked for, over the grids that the backbone gives.
+fn levels(inputs: &Inputs, settings: &Settings) -> Result<Option<Levels>> {
+    if settings.convolutions.is_empty() {
+        return Ok(None);
+    }
+    let maps = Tap::all(&inputs.backbone()?)?.iter().map(Tap::map).collect();
+    Levels::new(maps, settings.convolutions.clone()).map(Some).map_err(|e| {
+        Error::config(format!(
+            "[train] convolutions: {e}; [backbone] taps says which grids there are"
+        ))
+    })
+}
+
+fn in_memory(
+    inputs: &Inputs,
+    settings: &Settings,
+    recipe: Recipe,
+    split: Split,
+) -> Result<Descent> {
     let mut probe = None;
     let division = Division::read(inputs, &split, &split.part(0), settings, |rows, x| {
         probe = Some(Probe::new(rows, x));
@@ -77,10 +99,10 @@ fn in_memory(inputs: &Inputs, settings: &Settings, split: Split) -> Result<Desce
         watched: division.validation()?,
     };
     let probe = probe.ok_or_else(|| Error::internal("no embeddings were read"))?;
-    fit(&parts, &division.standardization, settings.recipe(), split, probe)
+    fit(&parts, &division.standardization, recipe, split, probe)
 }
 
-fn streamed(inputs: &Inputs, settings: &Settings, split: Split) -> Result<Descent> {
+fn streamed(inputs: &Inputs, settings: &Settings, recipe: Recipe, split: Split) -> Result<Descent> {
     let root = embeddings_dir()?;
     let views = std::iter::once(&inputs.view_hash).chain(&inputs.augmented);
     let caches = views.map(|&view| Cache::open(&root, view)).collect::<Result<Vec<_>>>()?;
@@ -109,7 +131,7 @@ fn streamed(inputs: &Inputs, settings: &Settings, split: Split) -> Result<Descen
             .map_err(|e| crate::data::describe(&e, &watched, watched_x.view()))?,
     };
     let probe = Probe::read(inputs, &rows)?;
-    fit(&parts, &by, settings.recipe(), split, probe)
+    fit(&parts, &by, recipe, split, probe)
 }
 
 /// As many of the `rows` as fit into `bytes`, evenly spread.
@@ -194,12 +216,12 @@ fn fit(
 ) -> Result<Descent> {
     let started = Instant::now();
     let mut given_up = Vec::new();
-    let (partial, course) = settle(parts, recipe, &mut given_up)?;
+    let (partial, course) = settle(parts, recipe.clone(), &mut given_up)?;
     let kept = KeptOut::of(&split, 0..1);
     let logits = parts.validation.logits(&partial)?;
     let train = score(parts.train.logits(&partial)?.view(), parts.train.labels());
     let judgement = Judgement::new(&[(train, logits.view())], &kept)?;
-    let (network, losses) = refit(parts.all, &Recipe { epochs: course.epochs, ..recipe })?;
+    let (network, losses) = refit(parts.all, &Recipe { epochs: course.epochs, ..recipe.clone() })?;
     let refit = score(parts.all.logits(&network)?.view(), parts.all.labels());
     info!("trained in {:.1} s", started.elapsed().as_secs_f64());
     let (network, partial) = (network.on_raw(by), partial.on_raw(by));

@@ -68,7 +68,7 @@ impl<'a> Descended<'a> {
             diagnosis,
             split: &split.counts,
             classes: classes(&inputs.classes, split),
-            recipe: descent.recipe,
+            recipe: descent.recipe.clone(),
             epochs: course.epochs,
             course: Judged { judgement, course },
             given_up,

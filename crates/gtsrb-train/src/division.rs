@@ -44,17 +44,31 @@ impl Division {
         look: impl FnOnce(&[Row], ArrayView2<'_, f32>),
     ) -> Result<Self> {
         let rows: Vec<Row> = part.order.iter().map(|&index| split.rows[index].clone()).collect();
-        let (labels, classes) = (labels(&rows), inputs.classes.len());
-        let mut x = inputs.matrix(&rows)?;
-        Samples::new(x.view(), &labels, classes).map_err(|e| describe(&e, &rows, x.view()))?;
+        let x = inputs.matrix(&rows)?;
         look(&rows, x.view());
-        let standardization = Standardization::fit(x.view().split_at(Axis(0), part.train).0);
+        Self::new(rows, x, inputs.classes.len(), part.train, settings)
+    }
+
+    /// Divides the embeddings `x`, `[rows, dims]`, of which the first `train` are trained on.
+    ///
+    /// # Errors
+    /// [`Data`](stage::Fault::Data) naming pictures whose embeddings aren't numbers.
+    pub fn new(
+        rows: Vec<Row>,
+        mut x: Array2<f32>,
+        classes: usize,
+        train: usize,
+        settings: &Settings,
+    ) -> Result<Self> {
+        let labels = labels(&rows);
+        Samples::new(x.view(), &labels, classes).map_err(|e| describe(&e, &rows, x.view()))?;
+        let standardization = Standardization::fit(x.view().split_at(Axis(0), train).0);
         standardization.apply(x.view_mut());
         Ok(Self {
             rows,
             x,
-            train: part.train,
-            train_weights: settings.class_weights.of(&labels[..part.train], classes),
+            train,
+            train_weights: settings.class_weights.of(&labels[..train], classes),
             weights: settings.class_weights.of(&labels, classes),
             smoothing: settings.label_smoothing,
             labels,

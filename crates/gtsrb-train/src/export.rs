@@ -4,6 +4,7 @@ use artifact::head::Head;
 use onnx_graph::ModelProto;
 use onnx_graph::classifier::{self, Layer};
 use serde_json::json;
+use softmax::{Map, Model, Tower};
 use stage::{Error, Result};
 
 use crate::data::Inputs;
@@ -35,7 +36,12 @@ impl Files {
                 bias: layer.bias.as_slice().unwrap_or_default(),
             })
             .collect();
-        let layers = classifier::Head { layers: &layers, temperature: head.temperature };
+        let tower = head.network.tower().map(tower);
+        let layers = classifier::Head {
+            tower: tower.as_ref(),
+            layers: &layers,
+            temperature: head.temperature,
+        };
         let metadata = metadata(inputs, head);
         let metadata: Vec<(&str, &str)> =
             metadata.iter().map(|(key, value)| (*key, value.as_str())).collect();
@@ -48,6 +54,34 @@ impl Files {
             classifier: onnx_graph::write(&whole),
         })
     }
+}
+
+/// Convolutions as a graph has them.
+fn tower(tower: &Tower) -> classifier::Tower<'_> {
+    let levels = tower.inputs().into_iter().zip(tower.convolutions()).map(|(joining, model)| {
+        let maps = |(start, map): (usize, Map)| (start, map.channels, map.side);
+        classifier::Level {
+            joining: joining.into_iter().map(maps).collect(),
+            kernel: kernel(model),
+            bias: model.bias.as_slice().unwrap_or_default(),
+        }
+    });
+    let standardization = tower.standardization();
+    classifier::Tower {
+        mean: standardization.mean.as_slice().unwrap_or_default(),
+        factor: standardization.scale.iter().map(|scale| scale.recip()).collect(),
+        levels: levels.collect(),
+        outputs: tower.levels().outputs(),
+    }
+}
+
+/// The weights `[outputs, 9 · inputs]` of a convolution as `[outputs, inputs, 3, 3]`.
+fn kernel(model: &Model) -> Vec<f32> {
+    let inputs = model.weights.ncols() / 9;
+    let numbers = model.weights.rows().into_iter().flat_map(|row| {
+        (0..inputs).flat_map(move |input| (0..9).map(move |place| row[place * inputs + input]))
+    });
+    numbers.collect()
 }
 
 /// What a user of the files must know: class names, what to cut out of a picture, and how it

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::baselines::Baselines;
 use crate::curve::Curve;
+use crate::probe::Probe;
 use crate::summary::Summary;
 
 /// The result of what was asked for.
@@ -18,6 +19,8 @@ pub enum Report {
     Curve(Curve),
     /// Accuracies without training.
     Baselines(Baselines),
+    /// Accuracies by layers.
+    Probe(Probe),
 }
 
 impl Display for Report {
@@ -26,6 +29,7 @@ impl Display for Report {
             Self::Trained(summary) => summary.fmt(f),
             Self::Curve(curve) => curve.fmt(f),
             Self::Baselines(baselines) => baselines.fmt(f),
+            Self::Probe(probe) => probe.fmt(f),
         }
     }
 }
@@ -60,5 +64,38 @@ impl Display for Baselines {
             write!(f, ", {voters} nearest {accuracy:.2} %")?;
         }
         Ok(())
+    }
+}
+
+/// Candidates that are listed.
+const LISTED: usize = 12;
+
+impl Display for Probe {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut sorted: Vec<_> = self.candidates.iter().collect();
+        sorted.sort_by(|a, b| a.log_loss.total_cmp(&b.log_loss));
+        writeln!(f, "% right on {} images, log-loss, bytes, layers", self.validation_images)?;
+        for candidate in sorted.into_iter().take(LISTED) {
+            let about = &self.backbones[candidate.backbone];
+            writeln!(
+                f,
+                "{:>7.2} {:>8.4} {:>7}  {} of {} at {} px",
+                100.0 * candidate.accuracy,
+                candidate.log_loss,
+                candidate.bytes,
+                candidate.taps.join(" + "),
+                about.name,
+                about.size
+            )?;
+        }
+        let Some(best) = self.best.map(|best| &self.candidates[best]) else {
+            return write!(f, "no layer fits into {} bytes a picture", self.budget);
+        };
+        let about = &self.backbones[best.backbone];
+        write!(
+            f,
+            "the best within {} bytes a picture: size = {}, taps = {:?}",
+            self.budget, about.size, best.taps
+        )
     }
 }

@@ -12,6 +12,9 @@ use crate::balance::ClassWeights;
 /// Learning rate and weight decay of [`Optimizer::AdamW`]: the best tried on tracks of real GTSRB.
 const ADAMW: (f64, f64) = (1e-3, 1.0);
 
+/// Those of [`Optimizer::AdamW`] with convolutions.
+const CONVOLUTIONS: (f64, f64) = (2e-3, 1e-2);
+
 /// Those of [`Optimizer::Momentum`], found in the same way.
 const MOMENTUM: (f64, f64) = (0.1, 1e-4);
 
@@ -44,6 +47,9 @@ pub enum Rule {
 pub struct Settings {
     /// How the head is fitted; `None` is what the head needs.
     pub solver: Option<Solver>,
+    /// Channels of 3 x 3 convolutions over the grids of the embedding, each of which halves them;
+    /// none is a head without.
+    pub convolutions: Vec<usize>,
     /// Units of the hidden layer; 0 is none.
     pub hidden: usize,
     /// Networks of so many units that are averaged into one.
@@ -92,6 +98,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             solver: None,
+            convolutions: Vec::new(),
             hidden: 0,
             members: 1,
             dropout: 0.5,
@@ -164,12 +171,18 @@ impl Settings {
         let wrong = |what: String| Err(Error::config(format!("[train] {what}")));
         let Self { hidden, members, dropout, epochs, memory, .. } = *self;
         let softmax::Recipe { learning_rate, weight_decay, .. } = self.recipe();
-        if hidden > 0 && self.solver == Some(Solver::Lbfgs) {
-            return wrong(format!("hidden = {hidden} needs solver = \"sgd\""));
-        }
-        if members == 0 || members > 1 && hidden == 0 {
+        if self.is_deep() && self.solver == Some(Solver::Lbfgs) {
+            let convolutions = &self.convolutions;
             return wrong(format!(
-                "members = {members}: must be at least 1, and 1 without a hidden layer"
+                "hidden = {hidden} with convolutions = {convolutions:?} needs solver = \"sgd\""
+            ));
+        }
+        if self.convolutions.contains(&0) {
+            return wrong("convolutions holds 0: each needs at least one channel".into());
+        }
+        if members == 0 || members > 1 && !self.is_deep() {
+            return wrong(format!(
+                "members = {members}: must be at least 1, and 1 for a linear head"
             ));
         }
         if !(0.0..1.0).contains(&dropout) {
@@ -201,18 +214,25 @@ impl Settings {
     /// How the head is fitted.
     #[must_use]
     pub fn solver(&self) -> Solver {
-        let needed = if self.hidden > 0 { Solver::Sgd } else { Solver::Lbfgs };
+        let needed = if self.is_deep() { Solver::Sgd } else { Solver::Lbfgs };
         self.solver.unwrap_or(needed)
     }
 
-    /// How to train by mini-batches.
+    /// Whether the head is more than linear.
+    fn is_deep(&self) -> bool {
+        self.hidden > 0 || !self.convolutions.is_empty()
+    }
+
+    /// How to train by mini-batches, convolutions aside.
     #[must_use]
     pub fn recipe(&self) -> softmax::Recipe {
         let (rate, decay) = match self.optimizer {
+            Optimizer::AdamW if !self.convolutions.is_empty() => CONVOLUTIONS,
             Optimizer::AdamW => ADAMW,
             Optimizer::Momentum => MOMENTUM,
         };
         softmax::Recipe {
+            levels: None,
             hidden: self.hidden,
             members: self.members,
             dropout: self.dropout,

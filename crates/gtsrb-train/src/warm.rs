@@ -91,7 +91,7 @@ impl Warm {
                 "its embeddings are computed otherwise (backbone, taps, size or crop)",
             ));
         }
-        if head.network.layers().len() > 1 {
+        if head.network.layers().len() > 1 || head.network.tower().is_some() {
             return Err(unfit("it has a hidden layer"));
         }
         let summary = Summary::of(&manifest)?;

@@ -31,6 +31,38 @@ fn a_hidden_layer_gives_the_same_files() {
     assert_eq!(code(&again), 99, "{}", errors(&again));
 }
 
+/// What is exported is compared with what was trained before it gets its name.
+#[test]
+fn convolutions_give_the_same_files() {
+    if !has_runtime() {
+        return;
+    }
+    for more in [&["--hidden", "8", "--members", "2"][..], &[]] {
+        let run = Run::new(&Plan::default());
+        let flags = [&["--convolutions", "6,5", "--dropout", "0.1"], more].concat();
+        let (summary, _) = trained(&run, &flags);
+        assert!(summary["validation_accuracy"].as_f64().unwrap() > 0.9, "{summary}");
+        let head = Head::read(&run.dir().join("model/head.safetensors")).unwrap();
+        let members = if more.is_empty() { 1 } else { 2 };
+        let shapes: Vec<_> =
+            head.network.tower().unwrap().convolutions().iter().map(|c| c.weights.dim()).collect();
+        assert_eq!(shapes, [(6 * members, 27), (5 * members, 54 * members)]);
+        let training: Value = serde_json::from_slice(&run.model("training.json")).unwrap();
+        assert_eq!(training["recipe"]["levels"]["channels"], serde_json::json!([6, 5]));
+    }
+}
+
+#[test]
+fn convolutions_that_grids_do_not_fit_are_refused() {
+    let run = Run::new(&Plan::default());
+    for (channels, reason) in [("4,4,4", "[train] convolutions: 3 convolutions"), ("0", "holds 0")]
+    {
+        let ran = run.train(&["--convolutions", channels]);
+        assert_eq!(code(&ran), 78, "{}", errors(&ran));
+        assert!(errors(&ran).contains(reason), "{}", errors(&ran));
+    }
+}
+
 /// Every network is one at the end of its schedule, and the last training repeats the one that was
 /// judged.
 #[test]

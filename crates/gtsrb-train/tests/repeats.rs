@@ -36,6 +36,7 @@ fn mini_batches_from_memory() {
         repeats(&Plan::default(), &["--solver", "sgd"]);
         repeats(&Plan::default(), &["--solver", "sgd", "--optimizer", "momentum"]);
         repeats(&Plan::default(), &["--hidden", "8", "--dropout", "0.2"]);
+        repeats(&Plan::default(), &["--convolutions", "6,5", "--hidden", "8", "--members", "2"]);
     }
 }
 

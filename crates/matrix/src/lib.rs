@@ -59,20 +59,30 @@ pub fn multiply(a: ArrayView2<f32>, b: ArrayView2<f32>, mut to: ArrayViewMut2<f3
 /// If shapes don't fit.
 #[must_use]
 pub fn product(a: ArrayView2<f32>, b: ArrayView2<f32>) -> Array2<f32> {
-    let mut result = Array2::zeros((a.nrows(), b.ncols()));
-    if b.ncols() > BLOCK_OUTPUTS / 2 {
-        result
-            .axis_chunks_iter_mut(Axis(1), BLOCK_OUTPUTS)
-            .into_par_iter()
-            .zip(b.axis_chunks_iter(Axis(1), BLOCK_OUTPUTS))
-            .for_each(|(result, b)| multiply(a, b, result));
-    } else {
-        result
-            .axis_chunks_iter_mut(Axis(0), BLOCK_ROWS)
-            .into_par_iter()
-            .zip(a.axis_chunks_iter(Axis(0), BLOCK_ROWS))
-            .for_each(|(result, a)| multiply(a, b, result));
+    if b.ncols() <= BLOCK_OUTPUTS / 2 {
+        return tall_product(a, b);
     }
+    let mut result = Array2::zeros((a.nrows(), b.ncols()));
+    result
+        .axis_chunks_iter_mut(Axis(1), BLOCK_OUTPUTS)
+        .into_par_iter()
+        .zip(b.axis_chunks_iter(Axis(1), BLOCK_OUTPUTS))
+        .for_each(|(result, b)| multiply(a, b, result));
+    result
+}
+
+/// a · b as [`product`], for many rows: each task computes some of them.
+///
+/// # Panics
+/// If shapes don't fit.
+#[must_use]
+pub fn tall_product(a: ArrayView2<f32>, b: ArrayView2<f32>) -> Array2<f32> {
+    let mut result = Array2::zeros((a.nrows(), b.ncols()));
+    result
+        .axis_chunks_iter_mut(Axis(0), BLOCK_ROWS)
+        .into_par_iter()
+        .zip(a.axis_chunks_iter(Axis(0), BLOCK_ROWS))
+        .for_each(|(result, a)| multiply(a, b, result));
     result
 }
 
@@ -106,6 +116,7 @@ mod tests {
             let b = Array2::from_shape_fn((columns, depth), number);
             let a = a.slice(s![.., depth..]);
             assert_eq!(product(a, b.t()), a.dot(&b.t()));
+            assert_eq!(tall_product(a, b.t()), a.dot(&b.t()));
             assert_eq!(product(b.view(), a.t()), b.dot(&a.t()));
         }
         let nothing = product(Array2::zeros((2, 0)).view(), Array2::zeros((0, 3)).view());

@@ -22,11 +22,43 @@ pub struct Layer<'a> {
     pub bias: &'a [f32],
 }
 
+/// Maps in an embedding: where they begin, how many there are, and cells of a side.
+pub type Maps = (usize, usize, usize);
+
+/// A 3 × 3 convolution with max(0, ·), and then the largest of each 2 × 2 cells. It takes what the
+/// level before gives and some maps of the embedding, whose side is the same.
+#[derive(Clone, Debug)]
+pub struct Level<'a> {
+    /// The maps of the embedding that it takes.
+    pub joining: Vec<Maps>,
+    /// `[outputs, inputs, 3, 3]`, row by row.
+    pub kernel: Vec<f32>,
+    /// `[outputs]`.
+    pub bias: &'a [f32],
+}
+
+/// Convolutions over the maps of an embedding, of which `mean` is subtracted first and which is
+/// multiplied by `factor`.
+#[derive(Clone, Debug)]
+pub struct Tower<'a> {
+    /// `[dims]`.
+    pub mean: &'a [f32],
+    /// `[dims]`.
+    pub factor: Vec<f32>,
+    /// The first takes maps of the embedding alone.
+    pub levels: Vec<Level<'a>>,
+    /// Numbers that come out.
+    pub outputs: usize,
+}
+
 /// A head: linear layers with max(0, ·) between them give logits; probabilities =
 /// softmax(logits / temperature).
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
-    /// At least one; the first takes the embedding, the last gives the logits.
+    /// What there is before the layers.
+    pub tower: Option<&'a Tower<'a>>,
+    /// At least one; the first takes the embedding or what the tower gives, the last gives the
+    /// logits.
     pub layers: &'a [Layer<'a>],
     /// Divides the logits before the softmax; positive.
     pub temperature: f32,
@@ -35,7 +67,8 @@ pub struct Head<'a> {
 /// `head.onnx`: `embedding` float32 `[n, dims]` → `logits` and `probabilities`, float32
 /// `[n, classes]`. An error if the head's lengths don't fit each other.
 pub fn head_model(head: &Head, metadata: &[(&str, &str)]) -> Result<ModelProto> {
-    let dims = head.layers.first().map_or(0, |l| l.weights.len() / l.bias.len().max(1));
+    let inputs = || head.layers.first().map_or(0, |l| l.weights.len() / l.bias.len().max(1));
+    let dims = head.tower.map_or_else(inputs, |tower| tower.mean.len());
     let mut b = Builder::new("head", OPSET);
     b.input("embedding", Element::F32, &[Size::Open("n"), Size::Fixed(dims)]);
     append(&mut b, head, "embedding", dims)?;
@@ -114,7 +147,10 @@ fn append(b: &mut Builder, head: &Head, embedding: &str, dims: usize) -> Result<
     let Some((last, hidden)) = head.layers.split_last() else {
         return Err(Error::Mismatch("a head without layers".into()));
     };
-    let (mut values, mut inputs) = (embedding.to_owned(), dims);
+    let (mut values, mut inputs) = match head.tower {
+        Some(tower) => (climb(b, tower, embedding, dims)?, tower.outputs),
+        None => (embedding.to_owned(), dims),
+    };
     for (index, layer) in hidden.iter().enumerate() {
         let prefix = format!("head_hidden{index}");
         values = linear(b, layer, (&values, inputs), (&prefix, &format!("{prefix}_sums")))?;
@@ -132,6 +168,56 @@ fn append(b: &mut Builder, head: &Head, embedding: &str, dims: usize) -> Result<
     let probabilities = b.node("Softmax", &[&scaled], "probabilities", softmax);
     b.output(&probabilities, "probabilities", Element::F32, &shape);
     Ok("logits".into())
+}
+
+/// Adds the convolutions behind `embedding`; returns the name of what they give, a row a picture.
+fn climb(b: &mut Builder, tower: &Tower, embedding: &str, dims: usize) -> Result<String> {
+    if tower.mean.len() != dims || tower.factor.len() != dims {
+        return Err(Error::Mismatch(format!(
+            "convolutions of {} numbers don't fit embeddings of {dims}",
+            tower.mean.len()
+        )));
+    }
+    let mean = b.initializer("head_mean", TensorProto::f32(&[dims], tower.mean));
+    let factor = b.initializer("head_factor", TensorProto::f32(&[dims], &tower.factor));
+    let centred = b.node("Sub", &[embedding, &mean], "head_centred", vec![]);
+    let scaled = b.node("Mul", &[&centred, &factor], "head_scaled", vec![]);
+    let mut map: Option<String> = None;
+    for level in &tower.levels {
+        let joining: Vec<String> =
+            level.joining.iter().map(|&maps| cut_out(b, &scaled, maps)).collect();
+        let parts: Vec<&str> = map.iter().chain(&joining).map(String::as_str).collect();
+        let input = match parts[..] {
+            [one] => one.to_owned(),
+            _ => b.node("Concat", &parts, "head_maps", vec![attribute::int("axis", 1)]),
+        };
+        let outputs = level.bias.len();
+        let inputs = level.kernel.len() / (9 * outputs.max(1));
+        let kernel = TensorProto::f32(&[outputs, inputs, 3, 3], &level.kernel);
+        let kernel = b.initializer("head_kernel", kernel);
+        let bias = b.initializer("head_kernel_bias", TensorProto::f32(&[outputs], level.bias));
+        let shape =
+            vec![attribute::ints("kernel_shape", &[3, 3]), attribute::ints("pads", &[1; 4])];
+        let sums = b.node("Conv", &[&input, &kernel, &bias], "head_convolution", shape);
+        let rectified = b.node("Relu", &[&sums], "head_rectified", vec![]);
+        let window =
+            vec![attribute::ints("kernel_shape", &[2, 2]), attribute::ints("strides", &[2, 2])];
+        map = Some(b.node("MaxPool", &[&rectified], "head_pooled", window));
+    }
+    let map = map.ok_or_else(|| Error::Mismatch("a tower without levels".into()))?;
+    Ok(b.node("Flatten", &[&map], "head_flat", vec![attribute::int("axis", 1)]))
+}
+
+/// Maps of the embedding as `[n, channels, side, side]`.
+fn cut_out(b: &mut Builder, embedding: &str, (start, channels, side): Maps) -> String {
+    let end = start + channels * side * side;
+    let [start, end, axis] = [start, end, 1].map(|v| TensorProto::i64(&[1], &[v as i64]));
+    let ends = [("head_start", start), ("head_end", end), ("head_axis", axis)];
+    let [start, end, axis] = ends.map(|(name, tensor)| b.initializer(name, tensor));
+    let row = b.node("Slice", &[embedding, &start, &end, &axis], "head_part", vec![]);
+    let shape = TensorProto::i64(&[4], &[0, channels as i64, side as i64, side as i64]);
+    let shape = b.initializer("head_part_shape", shape);
+    b.node("Reshape", &[&row, &shape], "head_map", vec![])
 }
 
 /// Adds one layer behind `tensor`, which holds `inputs` numbers a row; returns its output's

@@ -46,6 +46,19 @@ fn layout(shape: &[usize]) -> Option<Layout> {
     }
 }
 
+/// Cells a side of the finest grid that a layer of this shape (batch included) has, or `None` if
+/// it can't be tapped.
+#[must_use]
+pub fn side(shape: &[usize]) -> Option<usize> {
+    match layout(shape)? {
+        Layout::Vector { .. } => Some(1),
+        Layout::Tokens { side, .. } => Some(side),
+        Layout::Map { height, width, .. } | Layout::MapChannelsLast { height, width, .. } => {
+            Some(height.min(width))
+        }
+    }
+}
+
 /// The length of the row that `part` of a layer of this shape (batch included) becomes, or
 /// `None` if the layer has no such part.
 #[must_use]
@@ -206,5 +219,9 @@ mod tests {
         assert_eq!(length(&[1, 1280], Part::Grid(2)), None);
         assert_eq!(length(&[1, 40, 12, 12], Part::Grid(0)), None);
         assert_eq!(length(&[7], Part::Grid(1)), None);
+        assert_eq!(side(&[1, 40, 12, 10]), Some(10));
+        assert_eq!(side(&[1, 50, 32]), Some(7));
+        assert_eq!(side(&[1, 1280]), Some(1));
+        assert_eq!(side(&[7]), None);
     }
 }

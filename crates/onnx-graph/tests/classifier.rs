@@ -66,7 +66,7 @@ fn classifier_and_head_equal_pillow_and_numpy() {
     for widths in [&[DIMS, CLASSES][..], &[DIMS, 7, 6, CLASSES]] {
         let numbers: Vec<_> = widths.windows(2).map(|pair| numbers(pair[1], pair[0])).collect();
         let layers: Vec<_> = numbers.iter().map(layer).collect();
-        check_with_oracle(&Head { layers: &layers, temperature: 2.0 }, widths);
+        check_with_oracle(&Head { tower: None, layers: &layers, temperature: 2.0 }, widths);
     }
 }
 
@@ -86,7 +86,7 @@ fn check_with_oracle(head: &Head, widths: &[usize]) {
 #[test]
 fn the_backbone_comes_back_out_of_a_classifier() {
     let numbers = numbers(CLASSES, DIMS);
-    let head = Head { layers: &[layer(&numbers)], temperature: 1.0 };
+    let head = Head { tower: None, layers: &[layer(&numbers)], temperature: 1.0 };
     let before = backbone();
     let after = backbone_of(&classifier_model(&before, &head, &[]).unwrap(), SIZE, DIMS).unwrap();
     let (before, after) = (before.graph.unwrap(), after.graph.unwrap());
@@ -117,7 +117,7 @@ fn resizing_equals_pillow_within_one_level() {
 fn heads_that_do_not_fit_are_refused() {
     let (hidden, last) = (numbers(3, DIMS), numbers(CLASSES, 3));
     let layers = [layer(&hidden), layer(&last)];
-    let head = Head { layers: &layers, temperature: 1.0 };
+    let head = Head { tower: None, layers: &layers, temperature: 1.0 };
     let short = Layer { weights: &hidden.0[1..], ..layers[0] };
     for odd in [&[short, layers[1]][..], &layers[1..], &[layers[0], layers[0]], &[]] {
         assert!(classifier_model(&backbone(), &Head { layers: odd, ..head }, &[]).is_err());

@@ -39,6 +39,17 @@ pub enum Error {
         /// The value.
         value: f32,
     },
+    /// Maps that don't fit the levels of convolutions.
+    #[error(
+        "{levels} convolutions that each halve the side don't fit maps with sides {sides:?}: all \
+         sides must be the longest one, halved fewer times than that, and something must be left"
+    )]
+    Maps {
+        /// Cells of a side of each map.
+        sides: Vec<usize>,
+        /// Number of convolutions.
+        levels: usize,
+    },
     /// Rows and their weights don't belong together.
     #[error("{rows} rows, but {weights} row weights")]
     Weights {

@@ -1,7 +1,8 @@
 //! A hidden layer in training: linear, batch normalisation, rectifier, dropout.
 
-use matrix::product;
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Zip};
+use matrix::{product, tall_product};
+use ndarray::parallel::prelude::*;
+use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
 use rand::RngCore;
 use rand_chacha::ChaCha8Rng;
 
@@ -10,6 +11,13 @@ use crate::step::{Parameter, Rate};
 
 /// Keeps the division finite where a unit is constant over the batch.
 const EPSILON: f32 = 1e-5;
+
+/// Rows that one task changes or sums. Fixed, and sums of blocks are added in order: threads don't
+/// change a bit.
+const BLOCK_ROWS: usize = 512;
+
+/// So many rows are cells of maps: more than there are units.
+const MANY_ROWS: usize = 2048;
 
 /// Weight of the newest batch in the running statistics.
 const NEWEST: f32 = 0.02;
@@ -59,17 +67,20 @@ impl Hidden {
 
     /// The way there, for `x` `[rows, features]`.
     pub(crate) fn forward(&mut self, x: ArrayView2<f32>, random: &mut ChaCha8Rng) -> Activation {
-        let mut normalized = product(x, self.weights.values.view());
+        let mut normalized = sums_of(x, self.weights.values.view());
         let rows = x.nrows() as f32;
-        let mean = normalized.sum_axis(Axis(0)) / rows;
-        normalized -= &mean;
+        let mean = sums(&normalized) / rows;
+        change(&mut normalized, &mean, |value, mean| *value -= mean);
         let variance = column_sums(&normalized, &normalized) / rows;
         let inverse = variance.mapv(|variance| (variance + EPSILON).sqrt().recip());
-        normalized *= &inverse;
+        change(&mut normalized, &inverse, |value, inverse| *value *= inverse);
         self.remember(&mean, &variance);
-        let mut output = &normalized * &self.scale.values;
-        output += &self.shift.values;
-        output.mapv_inplace(|value| value.max(0.0));
+        let mut output = normalized.clone();
+        let both = Zip::from(self.scale.values.row(0)).and(self.shift.values.row(0));
+        let both = both.map_collect(|&scale, &shift| (scale, shift));
+        change(&mut output, &both, |value, &(scale, shift)| {
+            *value = (*value * scale + shift).max(0.0);
+        });
         drop_units(&mut output, self.dropout, random);
         Activation { output, normalized, inverse }
     }
@@ -82,41 +93,43 @@ impl Hidden {
         self.variance.zip_mut_with(variance, |old, new| *old += weight * (new - *old));
     }
 
-    /// The way back, from the loss's derivative by the output; moves the parameters.
-    pub(crate) fn backward(
+    /// The way back, from the loss's derivative by the output to that by the sums; moves scale
+    /// and shift.
+    pub(crate) fn back(
         &mut self,
-        x: ArrayView2<f32>,
         activation: &Activation,
         mut error: Array2<f32>,
         rate: Rate,
-    ) {
+    ) -> Array2<f32> {
         // What is 0 was rectified or dropped; what wasn't dropped was enlarged.
         let kept = (1.0 - self.dropout).recip();
-        error.zip_mut_with(&activation.output, |error, &output| {
+        change_by(&mut error, &activation.output, |_, error, &output| {
             *error = if output > 0.0 { *error * kept } else { 0.0 };
         });
         let by_scale = column_sums(&error, &activation.normalized);
-        let by_shift = error.sum_axis(Axis(0));
+        let by_shift = sums(&error);
         // The batch's mean and variance depend on every row (ibid., section 3).
-        let (of_shift, of_scale) = (&by_shift / x.nrows() as f32, &by_scale / x.nrows() as f32);
+        let rows = error.nrows() as f32;
+        let (of_shift, of_scale) = (&by_shift / rows, &by_scale / rows);
         let factor = &self.scale.values.row(0) * &activation.inverse;
-        Zip::from(error.rows_mut()).and(activation.normalized.rows()).for_each(
-            |error, normalized| {
-                Zip::from(error)
-                    .and(normalized)
-                    .and(&of_shift)
-                    .and(&of_scale)
-                    .and(&factor)
-                    .for_each(|error, &normalized, &shift, &scale, &factor| {
-                        *error = factor * (*error - shift - normalized * scale);
-                    });
-            },
-        );
+        change_by(&mut error, &activation.normalized, |unit, error, &normalized| {
+            *error = factor[unit] * (*error - of_shift[unit] - normalized * of_scale[unit]);
+        });
         let one = Array2::ones((1, 1));
         let row = |values: &Array1<f32>| values.clone().insert_axis(Axis(0));
         self.scale.descend(one.view(), row(&by_scale).view(), rate.without_decay());
         self.shift.descend(one.view(), row(&by_shift).view(), rate.without_decay());
-        self.weights.descend(x, error.view(), rate);
+        error
+    }
+
+    /// The loss's derivative by the inputs, from that by the sums.
+    pub(crate) fn by_inputs(&self, errors: ArrayView2<f32>) -> Array2<f32> {
+        sums_of(errors, self.weights.values.t())
+    }
+
+    /// Moves the weights; `errors` is the loss's derivative by the sums for `x`.
+    pub(crate) fn descend(&mut self, x: ArrayView2<f32>, errors: ArrayView2<f32>, rate: Rate) {
+        self.weights.descend(x, errors, rate);
     }
 
     /// The finished layer: normalisation by the running statistics, folded into weights and
@@ -132,16 +145,74 @@ impl Hidden {
     pub(crate) fn parameters(&self) -> [&Parameter; 3] {
         [&self.weights, &self.scale, &self.shift]
     }
+
+    #[cfg(test)]
+    pub(crate) fn parameters_mut(&mut self) -> [&mut Parameter; 3] {
+        [&mut self.weights, &mut self.scale, &mut self.shift]
+    }
+}
+
+/// inputs · weights, divided among tasks by what there is more of.
+fn sums_of(inputs: ArrayView2<f32>, weights: ArrayView2<f32>) -> Array2<f32> {
+    if inputs.nrows() < MANY_ROWS {
+        product(inputs, weights)
+    } else {
+        tall_product(inputs, weights)
+    }
+}
+
+/// Σ over rows, for each column.
+fn sums(values: &Array2<f32>) -> Array1<f32> {
+    let blocks = values.axis_chunks_iter(Axis(0), BLOCK_ROWS).into_par_iter();
+    total(blocks.map(|block| block.sum_axis(Axis(0))).collect())
 }
 
 /// Σ over rows of a · b, for each column.
 fn column_sums(a: &Array2<f32>, b: &Array2<f32>) -> Array1<f32> {
-    let mut sums = Array1::zeros(a.ncols());
-    let mut add = |a: ArrayView1<f32>, b: ArrayView1<f32>| {
-        Zip::from(&mut sums).and(a).and(b).for_each(|sum, a, b| *sum += a * b);
+    let blocks = a.axis_chunks_iter(Axis(0), BLOCK_ROWS).into_par_iter();
+    let of_block = |(a, b): (ArrayView2<f32>, ArrayView2<f32>)| {
+        let mut sums = Array1::zeros(a.ncols());
+        for (a, b) in a.rows().into_iter().zip(b.rows()) {
+            Zip::from(&mut sums).and(a).and(b).for_each(|sum, a, b| *sum += a * b);
+        }
+        sums
     };
-    a.rows().into_iter().zip(b.rows()).for_each(|(a, b)| add(a, b));
-    sums
+    total(blocks.zip(b.axis_chunks_iter(Axis(0), BLOCK_ROWS)).map(of_block).collect())
+}
+
+/// The sum of the blocks' sums, in their order.
+fn total(sums: Vec<Array1<f32>>) -> Array1<f32> {
+    sums.into_iter().reduce(|all, sum| all + sum).unwrap_or_default()
+}
+
+/// Changes every number of `values` by that of its column.
+fn change<T: Sync>(
+    values: &mut Array2<f32>,
+    columns: &Array1<T>,
+    how: impl Fn(&mut f32, &T) + Sync,
+) {
+    values.axis_chunks_iter_mut(Axis(0), BLOCK_ROWS).into_par_iter().for_each(|mut block| {
+        for row in block.rows_mut() {
+            Zip::from(row).and(columns).for_each(&how);
+        }
+    });
+}
+
+/// Changes every number of `values`, whose column is given, too, by the one in the same place of
+/// `others`.
+fn change_by(
+    values: &mut Array2<f32>,
+    others: &Array2<f32>,
+    how: impl Fn(usize, &mut f32, &f32) + Sync,
+) {
+    let blocks = values.axis_chunks_iter_mut(Axis(0), BLOCK_ROWS).into_par_iter();
+    blocks.zip(others.axis_chunks_iter(Axis(0), BLOCK_ROWS)).for_each(|(mut block, others)| {
+        for (mut row, others) in block.rows_mut().into_iter().zip(others.rows()) {
+            for (column, (value, other)) in row.iter_mut().zip(others).enumerate() {
+                how(column, value, other);
+            }
+        }
+    });
 }
 
 /// Sets a share of the units to 0 and enlarges the others, so that sums stay the same on average

@@ -4,19 +4,23 @@ use ndarray::parallel::prelude::*;
 use ndarray::{Array2, ArrayView2, Axis};
 
 use crate::model::BLOCK_ROWS;
-use crate::{Error, Model, Standardization};
+use crate::{Error, Model, Standardization, Tower};
+
+/// Rows that go through convolutions together: what is between them stays in the cache.
+const BLOCK_MAPS: usize = 16;
 
 /// A classifier of one or more linear layers: each one but the last is followed by a rectifier,
-/// max(0, ·). With a single layer it is linear.
+/// max(0, ·). With a single layer it is linear. Before them there may be convolutions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Network {
+    tower: Option<Tower>,
     /// At least one; each takes what the one before gives.
     layers: Vec<Model>,
 }
 
 impl From<Model> for Network {
     fn from(layer: Model) -> Self {
-        Self { layers: vec![layer] }
+        Self { tower: None, layers: vec![layer] }
     }
 }
 
@@ -34,15 +38,33 @@ impl Network {
             let shapes = layers.iter().map(|layer| (layer.weights.dim(), layer.bias.len()));
             return Err(Error::Layers { shapes: shapes.collect() });
         }
-        Ok(Self { layers })
+        Ok(Self { tower: None, layers })
     }
 
-    /// Two layers of which the second takes what the first gives.
-    pub(crate) fn of_two(hidden: Model, last: Model) -> Self {
-        Self { layers: vec![hidden, last] }
+    /// A network of parts that fit each other.
+    pub(crate) fn of(tower: Option<Tower>, layers: Vec<Model>) -> Self {
+        Self { tower, layers }
     }
 
-    /// The layers, the one that takes the features first.
+    /// The same behind convolutions, whose rows it takes.
+    ///
+    /// # Errors
+    /// [`Error::Layers`] if it takes others.
+    pub fn behind(self, tower: Tower) -> Result<Self, Error> {
+        if self.tower.is_some() || self.layers[0].weights.ncols() != tower.levels().outputs() {
+            let shapes = self.layers.iter().map(|layer| (layer.weights.dim(), layer.bias.len()));
+            return Err(Error::Layers { shapes: shapes.collect() });
+        }
+        Ok(Self { tower: Some(tower), ..self })
+    }
+
+    /// The convolutions, if there are some.
+    #[must_use]
+    pub fn tower(&self) -> Option<&Tower> {
+        self.tower.as_ref()
+    }
+
+    /// The layers, the one that takes the features, or what the convolutions give, first.
     #[must_use]
     pub fn layers(&self) -> &[Model] {
         &self.layers
@@ -51,7 +73,8 @@ impl Network {
     /// Number of features of a row.
     #[must_use]
     pub fn features(&self) -> usize {
-        self.layers[0].weights.ncols()
+        let layers = || self.layers[0].weights.ncols();
+        self.tower.as_ref().map_or_else(layers, |tower| tower.levels().features())
     }
 
     /// Number of classes.
@@ -63,7 +86,10 @@ impl Network {
     /// The network of raw features that equals this one on standardised ones.
     #[must_use]
     pub fn on_raw(mut self, standardization: &Standardization) -> Self {
-        self.layers[0] = standardization.fold(&self.layers[0]);
+        match &mut self.tower {
+            Some(tower) => tower.take_raw(standardization),
+            None => self.layers[0] = standardization.fold(&self.layers[0]),
+        }
         self
     }
 
@@ -74,17 +100,21 @@ impl Network {
     #[must_use]
     pub fn logits(&self, x: ArrayView2<'_, f32>) -> Array2<f32> {
         let mut logits = Array2::zeros((x.nrows(), self.classes()));
+        let block = if self.tower.is_some() { BLOCK_MAPS } else { BLOCK_ROWS };
         logits
-            .axis_chunks_iter_mut(Axis(0), BLOCK_ROWS)
+            .axis_chunks_iter_mut(Axis(0), block)
             .into_par_iter()
-            .zip(x.axis_chunks_iter(Axis(0), BLOCK_ROWS))
+            .zip(x.axis_chunks_iter(Axis(0), block))
             .for_each(|(mut logits, x)| logits.assign(&self.forward(x)));
         logits
     }
 
     /// Logits of a few rows.
     fn forward(&self, x: ArrayView2<'_, f32>) -> Array2<f32> {
-        let mut values = self.layers[0].forward(x);
+        let mut values = match &self.tower {
+            Some(tower) => self.layers[0].forward(tower.forward(x).view()),
+            None => self.layers[0].forward(x),
+        };
         for layer in &self.layers[1..] {
             rectify(&mut values);
             values = layer.forward(values.view());

@@ -163,6 +163,7 @@ mod tests {
         let (learning_rate, weight_decay) = (0.1, 0.1);
         let (hidden, dropout, smoothing, batch, epochs, seed) = (0, 0.0, 0.0, 1, 1, 1);
         let recipe = Recipe {
+            levels: None,
             hidden,
             members: 1,
             dropout,

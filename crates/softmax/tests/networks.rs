@@ -12,6 +12,7 @@ use softmax::{
 
 fn recipe(hidden: usize) -> Recipe {
     Recipe {
+        levels: None,
         hidden,
         members: 1,
         dropout: 0.0,
@@ -115,7 +116,7 @@ fn thread_counts_do_not_change_a_bit() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let samples = Samples::new(x.view(), &y, 4).unwrap();
-            [recipe, Recipe { hidden: 0, ..recipe }]
+            [recipe.clone(), Recipe { hidden: 0, ..recipe.clone() }]
                 .map(|recipe| fit_network(&samples, &recipe, || true, |_, _, _| true))
         })
     };

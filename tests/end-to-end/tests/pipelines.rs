@@ -144,16 +144,17 @@ fn real_signs_and_the_exported_classifier() {
     check_predictions(&run, place.path());
     check_shards(&run, place.path());
 
-    // Two heads with a hidden layer, which learn from another view, too.
+    // Two heads with convolutions and a hidden layer, which learn from another view, too.
     let text = std::fs::read_to_string(root().join("pipelines/gtsrb-fast.toml")).unwrap();
     let text = text.replace("[extract]", "[extract]\naugment = 1");
-    let text = text.replace("hidden = 512", "hidden = 32\nmembers = 2");
+    let text = text.replace("hidden = 512", "convolutions = [64]\nhidden = 64\nmembers = 2");
     let text = text.replace("epochs = 10", "epochs = 60");
     let config = place.config("gtsrb-linear", &text);
     succeed(&mut place.make(&["PIPELINE=gtsrb-linear", &format!("GTSRB={signs}"), &config]));
     let head = Head::read(&run.join("model/head.safetensors")).unwrap();
     let widths: Vec<_> = head.network.layers().iter().map(|layer| layer.bias.len()).collect();
-    assert_eq!(widths, [64, 43]);
+    assert_eq!(widths, [128, 43]);
+    assert_eq!(head.network.tower().unwrap().levels().channels, [128]);
     let top1 = json(&run.join("metrics.json"))["top1"].as_f64().unwrap();
     assert!(top1 > 0.75, "{top1}");
     check_classifier(&run, &python);

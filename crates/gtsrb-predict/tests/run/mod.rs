@@ -176,7 +176,7 @@ fn classifier(backbone: &ModelProto, head: &Head, view: &View) -> Vec<u8> {
             bias: layer.bias.as_slice().unwrap(),
         })
         .collect();
-    let head = classifier::Head { layers: &layers, temperature: head.temperature };
+    let head = classifier::Head { tower: None, layers: &layers, temperature: head.temperature };
     let metadata = [("preprocessing", &*view.parameters().to_string())];
     onnx_graph::write(&classifier_model(backbone, &head, &metadata).unwrap())
 }

@@ -184,7 +184,7 @@ fn commit(
     output.commit(work, staged, BTreeMap::new(), facts).unwrap().content()
 }
 
-/// Pixels / 255, flattened.
+/// Pixels / 255, colour by colour: a layer of three maps.
 fn backbone() -> Vec<u8> {
     let mut b = Builder::new("tiny", 18);
     let sizes = [Size::Open("n"), Size::Fixed(SIZE), Size::Fixed(SIZE), Size::Fixed(3)];
@@ -192,9 +192,16 @@ fn backbone() -> Vec<u8> {
     let float = b.node("Cast", &["image"], "float", vec![attribute::int("to", 1)]);
     let scale = b.initializer("scale", TensorProto::f32(&[], &[1.0 / 255.0]));
     let scaled = b.node("Mul", &[&float, &scale], "scaled", vec![]);
-    let flat = b.node("Flatten", &[&scaled], "flat", vec![attribute::int("axis", 1)]);
+    let order = vec![attribute::ints("perm", &[0, 3, 1, 2])];
+    let planes = b.node("Transpose", &[&scaled], "planes", order);
+    let flat = b.node("Flatten", &[&planes], "flat", vec![attribute::int("axis", 1)]);
     b.output(&flat, "embedding", Element::F32, &[Size::Open("n"), Size::Fixed(DIMS)]);
-    onnx_graph::write(&b.finish().unwrap())
+    let mut model = b.finish().unwrap();
+    for (key, value) in [("backbone", "tiny"), ("size", "4"), ("taps", "planes:4"), ("dims", "48")]
+    {
+        onnx_graph::set_metadata(&mut model, key, value);
+    }
+    onnx_graph::write(&model)
 }
 
 /// Five frames a track: a colour for the class, a shade for the track, noise for the frame.
@@ -220,7 +227,8 @@ fn view(backbone: Hash) -> View {
 fn pixels(images: &[Image], poison: Option<(usize, f32)>) -> Array2<f32> {
     let mut x = Array2::from_shape_fn((images.len(), DIMS), |(row, column)| {
         let png = image::load_from_memory(&images[row].bytes).unwrap().to_rgb8();
-        f32::from(png.as_raw()[column]) / 255.0
+        let (colour, cell) = (column / (SIZE * SIZE), column % (SIZE * SIZE));
+        f32::from(png.as_raw()[cell * 3 + colour]) / 255.0
     });
     if let Some((row, value)) = poison {
         x[[row, 5]] = value;

@@ -1,15 +1,21 @@
 //! The gradient against finite differences of a loss written a second time, in f64.
 
-use ndarray::{array, concatenate};
+use ndarray::array;
+use rand::Rng;
 
 use super::*;
-use crate::hidden::drop_units;
+use crate::Map;
+use crate::hidden::{Hidden, drop_units};
+use crate::member::residuals;
+use crate::stack::Stack;
+use crate::step::Parameter;
 
 const FEATURES: usize = 5;
 const CLASSES: usize = 3;
 
 fn recipe(hidden: usize, dropout: f32, smoothing: f32) -> Recipe {
     Recipe {
+        levels: None,
         hidden,
         members: 1,
         dropout,
@@ -31,8 +37,11 @@ fn rows(count: usize) -> (Array2<f32>, Vec<usize>) {
 
 /// Those of the hidden layer, if there is one, then weights and bias.
 fn all(trainer: &Trainer) -> impl Iterator<Item = &Parameter> {
-    let hidden = trainer.hidden.iter().flat_map(Hidden::parameters);
-    hidden.chain(trainer.last.iter().flat_map(|last| [&last.weights, &last.bias]))
+    trainer.members.iter().flat_map(|member| {
+        let stack = member.stack.iter().flat_map(Stack::parameters);
+        let hidden = member.hidden.iter().flat_map(Hidden::parameters);
+        stack.chain(hidden).chain([&member.last.weights, &member.last.bias])
+    })
 }
 
 /// All parameters in f64.
@@ -80,8 +89,9 @@ fn check(recipe: &Recipe) {
     let (x, y) = rows(40);
     let mut trainer = Trainer::new(FEATURES, CLASSES, 40, recipe);
     // Zeros would hide mistakes in what is multiplied with them.
-    trainer.last[0].bias.values = array![[0.3, -0.2, 0.1]];
-    trainer.last[0].weights.values.mapv_inplace(|value| value + 0.1);
+    let last = &mut trainer.members[0].last;
+    last.bias.values = array![[0.3, -0.2, 0.1]];
+    last.weights.values.mapv_inplace(|value| value + 0.1);
     let mut mask = Array2::ones((40, recipe.hidden));
     drop_units(&mut mask, recipe.dropout, &mut trainer.random.clone());
     let mask = mask.mapv(f64::from);
@@ -149,12 +159,7 @@ fn members_learn_side_by_side_and_are_averaged() {
     let alone = recipe(4, 0.0, 0.1);
     let mut one = Trainer::new(FEATURES, CLASSES, 40, &alone);
     let mut two = Trainer::new(FEATURES, CLASSES, 40, &Recipe { members: 2, ..alone });
-    let twice = |values: &Array2<f32>| concatenate![Axis(1), values.view(), values.view()];
-    let (from, to) = (one.hidden.as_ref().unwrap(), two.hidden.as_ref().unwrap());
-    let weights = twice(&from.parameters()[0].values);
-    assert_eq!(weights.dim(), to.parameters()[0].values.dim());
-    two.hidden = Some(Hidden::new(weights, 0.0));
-    two.last = vec![one.last[0].clone(), one.last[0].clone()];
+    two.members = vec![one.members[0].clone(), one.members[0].clone()];
     for _ in 0..3 {
         let (alone, together) = (one.step(x.view(), &y), two.step(x.view(), &y));
         assert!((alone - together).abs() < 1e-6);
@@ -165,26 +170,71 @@ fn members_learn_side_by_side_and_are_averaged() {
 
 #[test]
 fn the_networks_logits_are_the_mean_of_the_members() {
-    let (x, y) = rows(40);
-    let mut trainer =
-        Trainer::new(FEATURES, CLASSES, 40, &Recipe { members: 3, ..recipe(4, 0.0, 0.0) });
+    let levels = Levels::new(
+        vec![
+            Map { channels: 1, side: 2 },
+            Map { channels: 2, side: 4 },
+            Map { channels: 3, side: 2 },
+        ],
+        vec![3, 2],
+    );
+    let levels = levels.unwrap();
+    for (levels, hidden) in [(None, 4), (Some(levels.clone()), 0), (Some(levels), 4)] {
+        let features = levels.as_ref().map_or(FEATURES, Levels::features);
+        let mut random = ChaCha8Rng::seed_from_u64(9);
+        let x = Array2::from_shape_simple_fn((40, features), || random.random_range(-2.0..2.0));
+        let (_, y) = rows(40);
+        let recipe = Recipe { levels: levels.clone(), members: 3, ..recipe(hidden, 0.0, 0.0) };
+        let mut trainer = Trainer::new(features, CLASSES, 40, &recipe);
+        trainer.step(x.view(), &y);
+        let member = |index: usize| {
+            finished(&trainer.members[index..=index], levels.as_ref()).logits(x.view())
+        };
+        let mean = (member(0) + member(1) + member(2)) / 3.0;
+        assert_ne!(member(0), member(1));
+        let found = trainer.network().logits(x.view());
+        assert!((found - mean).iter().all(|difference| difference.abs() < 1e-5));
+    }
+}
+
+/// The loss, as a function of the parameters alone, of a small network with convolutions against
+/// its gradients.
+#[test]
+fn gradients_of_convolutions_equal_central_differences() {
+    let maps = vec![Map { channels: 2, side: 4 }, Map { channels: 1, side: 2 }];
+    let levels = Levels::new(maps, vec![3, 2]).unwrap();
+    let features = levels.features();
+    let mut random = ChaCha8Rng::seed_from_u64(4);
+    let x = Array2::from_shape_simple_fn((12, features), || random.random_range(-2.0..2.0));
+    let (_, y) = rows(12);
+    let recipe = Recipe { levels: Some(levels), ..recipe(5, 0.0, 0.1) };
+    let fresh = Trainer::new(features, CLASSES, 12, &recipe);
+    let mut trainer = fresh.clone();
     trainer.step(x.view(), &y);
-    let member = |index: usize| {
-        let hidden = trainer.hidden.as_ref().unwrap().layer();
-        let own = Slice::from(4 * index..4 * (index + 1));
-        let hidden = Model {
-            weights: hidden.weights.slice_axis(Axis(0), own).to_owned(),
-            bias: hidden.bias.slice_axis(Axis(0), own).to_owned(),
-        };
-        let last = &trainer.last[index];
-        let last = Model {
-            weights: last.weights.values.t().to_owned(),
-            bias: last.bias.values.row(0).to_owned(),
-        };
-        Network::of_two(hidden, last).logits(x.view())
+    let loss = |index: usize, place: (usize, usize), by: f32| {
+        let mut other = fresh.clone();
+        all_mut(&mut other)[index].values[place] += by;
+        other.step(x.view(), &y)
     };
-    let mean = (member(0) + member(1) + member(2)) / 3.0;
-    assert_ne!(member(0), member(1));
-    let found = trainer.network().logits(x.view());
-    assert!((found - mean).iter().all(|difference| difference.abs() < 1e-5));
+    let mut compared = 0;
+    for (index, gradient) in gradients(&trainer).iter().enumerate() {
+        for (place, &slope) in gradient.indexed_iter().step_by(1 + index % 3) {
+            let expected = (loss(index, place, 2e-3) - loss(index, place, -2e-3)) / 4e-3;
+            // A rectifier or a largest cell may change over between the two.
+            let off = (f64::from(slope) - expected).abs();
+            assert!(
+                off < 4e-3 + 0.03 * expected.abs(),
+                "{index} {place:?}: {slope}, not {expected}"
+            );
+            compared += 1;
+        }
+    }
+    assert!(compared > 100);
+}
+
+fn all_mut(trainer: &mut Trainer) -> Vec<&mut Parameter> {
+    let member = &mut trainer.members[0];
+    let stack = member.stack.iter_mut().flat_map(Stack::parameters_mut);
+    let hidden = member.hidden.iter_mut().flat_map(Hidden::parameters_mut);
+    stack.chain(hidden).chain([&mut member.last.weights, &mut member.last.bias]).collect()
 }
