@@ -14,8 +14,7 @@ use stage::{Error, Result, embeddings_dir};
 
 /// Who writes backbones.
 pub const BACKBONE_STAGE: &str = "gtsrb-backbone";
-/// Their file.
-pub const BACKBONE_FILE: &str = "backbone.onnx";
+const BACKBONE_FILE: &str = "backbone.onnx";
 
 /// The artifacts of the stages before, known to belong together.
 pub struct Inputs {
@@ -63,10 +62,7 @@ impl Inputs {
     /// # Errors
     /// [`Data`](stage::Fault::Data) if it is damaged or not the one of the embeddings.
     pub fn backbone(&self) -> Result<ModelProto> {
-        let dir = self.run.join("backbone");
-        Manifest::read(&dir, BACKBONE_STAGE)?.verify(&dir, BACKBONE_FILE)?;
-        let path = dir.join(BACKBONE_FILE);
-        let bytes = std::fs::read(&path).map_err(|e| Error::read(&path, &e))?;
+        let (path, bytes) = backbone_file(&self.run)?;
         if Hash::of(&bytes) != self.view.backbone {
             return Err(Error::data(format!(
                 "the embeddings were computed with another backbone than {}: run gtsrb-extract \
@@ -129,6 +125,19 @@ impl Inputs {
     pub fn matrix(&self, rows: &[Row]) -> Result<Array2<f32>> {
         self.embedded.matrix(&embeddings_dir()?, rows)
     }
+}
+
+/// The file of the backbone in the folder `run`, verified, and where it is.
+///
+/// # Errors
+/// [`Missing`](stage::Fault::Missing) where there is none, [`Data`](stage::Fault::Data) if it isn't
+/// what its manifest says.
+pub fn backbone_file(run: &Path) -> Result<(PathBuf, Vec<u8>)> {
+    let dir = run.join("backbone");
+    Manifest::read(&dir, BACKBONE_STAGE)?.verify(&dir, BACKBONE_FILE)?;
+    let path = dir.join(BACKBONE_FILE);
+    let bytes = std::fs::read(&path).map_err(|e| Error::read(&path, &e))?;
+    Ok((path, bytes))
 }
 
 /// The labels of `rows`, checked by [`Inputs::rows`].

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::baselines::Baselines;
 use crate::curve::Curve;
-use crate::probe::Probe;
+use crate::probe::Probed;
 use crate::summary::Summary;
 
 /// The result of what was asked for.
@@ -20,7 +20,7 @@ pub enum Report {
     /// Accuracies without training.
     Baselines(Baselines),
     /// Accuracies by layers.
-    Probe(Probe),
+    Probe(Probed),
 }
 
 impl Display for Report {
@@ -70,7 +70,7 @@ impl Display for Baselines {
 /// Candidates that are listed.
 const LISTED: usize = 12;
 
-impl Display for Probe {
+impl Display for Probed {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let mut sorted: Vec<_> = self.candidates.iter().collect();
         sorted.sort_by(|a, b| a.log_loss.total_cmp(&b.log_loss));

@@ -51,7 +51,7 @@ impl Tap {
 
     /// Numbers of the layer in an embedding.
     pub fn length(&self) -> usize {
-        self.channels * self.grid * self.grid
+        self.map().length()
     }
 
     /// The layer as convolutions take it.

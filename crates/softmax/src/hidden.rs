@@ -101,11 +101,7 @@ impl Hidden {
         mut error: Array2<f32>,
         rate: Rate,
     ) -> Array2<f32> {
-        // What is 0 was rectified or dropped; what wasn't dropped was enlarged.
-        let kept = (1.0 - self.dropout).recip();
-        change_by(&mut error, &activation.output, |_, error, &output| {
-            *error = if output > 0.0 { *error * kept } else { 0.0 };
-        });
+        let_through(&mut error, &activation.output, self.dropout);
         let by_scale = column_sums(&error, &activation.normalized);
         let by_shift = sums(&error);
         // The batch's mean and variance depend on every row (ibid., section 3).
@@ -212,6 +208,15 @@ fn change_by(
                 how(column, value, other);
             }
         }
+    });
+}
+
+/// The loss's derivative by what was rectified and dropped from, in place of that by its `output`:
+/// what is 0 was rectified or dropped, and what wasn't dropped was enlarged.
+pub(crate) fn let_through(error: &mut Array2<f32>, output: &Array2<f32>, dropout: f32) {
+    let kept = (1.0 - dropout).recip();
+    change_by(error, output, |_, error, &output| {
+        *error = if output > 0.0 { *error * kept } else { 0.0 };
     });
 }
 

@@ -1,15 +1,15 @@
 //! A network in training, one of several whose logits are averaged.
 
+use matrix::product;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::hidden::{Hidden, drop_units};
+use crate::hidden::{Hidden, drop_units, let_through};
 use crate::stack::Stack;
 use crate::step::{Parameter, Rate};
 use crate::tower::nothing;
 use crate::{Levels, Model, Network, Recipe, Tower};
-use matrix::product;
 
 /// Convolutions and a hidden layer, if there are some, and the last layer.
 #[derive(Debug, Clone)]
@@ -76,11 +76,7 @@ impl Member {
             hidden.descend(x, errors.view(), rate);
         }
         if let (Some(stack), Some(climb), Some(mut error)) = (&mut self.stack, &climb, back) {
-            // What is 0 was dropped, or rectified; what wasn't dropped was enlarged.
-            let kept = (1.0 - recipe.dropout).recip();
-            error.zip_mut_with(&climb.output, |error, &output| {
-                *error = if output > 0.0 { *error * kept } else { 0.0 };
-            });
+            let_through(&mut error, &climb.output, recipe.dropout);
             stack.backward(climb, error.view(), rate);
         }
         loss

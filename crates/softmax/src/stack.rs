@@ -37,7 +37,7 @@ impl Stack {
     ) -> Self {
         let plan = levels.plan().into_iter().zip(&levels.channels);
         let layer = |(level, &channels): (Level, &usize)| {
-            Hidden::new(weights(WINDOW * level.inputs, channels), 0.0)
+            Hidden::new(weights(WINDOW * level.inputs(), channels), 0.0)
         };
         Self { levels: levels.clone(), layers: plan.map(layer).collect() }
     }
@@ -60,17 +60,14 @@ impl Stack {
     pub(crate) fn backward(&mut self, climb: &Climb, error: ArrayView2<f32>, rate: Rate) {
         let last = self.levels.channels.last().copied().unwrap_or(0);
         let mut error = cells(error, 0, last, self.levels.last_side());
-        let plan = self.levels.plan();
-        for index in (0..plan.len()).rev() {
-            let (step, layer, side) =
-                (&climb.steps[index], &mut self.layers[index], plan[index].side);
-            let errors =
-                layer.back(&step.activation, spread(error.view(), &step.which, side), rate);
-            if index > 0 {
+        let steps = self.levels.plan().into_iter().zip(&climb.steps).zip(&mut self.layers);
+        for ((level, step), layer) in steps.rev() {
+            let by_output = spread(error.view(), &step.which, level.side);
+            let errors = layer.back(&step.activation, by_output, rate);
+            if level.before > 0 {
                 let by_columns = layer.by_inputs(errors.view());
-                let by_map = sum_columns(by_columns.view(), side);
-                let before = 0..self.levels.channels[index - 1];
-                error = by_map.slice_axis(Axis(1), before.into()).to_owned();
+                let by_map = sum_columns(by_columns.view(), level.side);
+                error = by_map.slice_axis(Axis(1), (..level.before).into()).to_owned();
             }
             layer.descend(step.columns.view(), errors.view(), rate);
         }
@@ -80,15 +77,11 @@ impl Stack {
     /// channels of one after those of the other, and none looks at another's.
     pub(crate) fn convolutions(stacks: &[&Self]) -> Vec<Model> {
         let Some(first) = stacks.first() else { return Vec::new() };
-        let plan = first.levels.plan();
-        let own = |level: usize| -> Vec<Model> {
-            stacks.iter().map(|stack| stack.layers[level].layer()).collect()
+        let of_level = |(index, level): (usize, Level)| {
+            let own: Vec<Model> = stacks.iter().map(|stack| stack.layers[index].layer()).collect();
+            beside(&own, level.before, level.own)
         };
-        let of_level = |(index, level): (usize, &Level)| {
-            let before = index.checked_sub(1).map_or(0, |before| first.levels.channels[before]);
-            beside(&own(index), before, level.inputs - before)
-        };
-        plan.iter().enumerate().map(of_level).collect()
+        first.levels.plan().into_iter().enumerate().map(of_level).collect()
     }
 
     #[cfg(test)]

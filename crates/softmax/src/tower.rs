@@ -16,6 +16,14 @@ pub struct Map {
     pub side: usize,
 }
 
+impl Map {
+    /// How many numbers it is.
+    #[must_use]
+    pub fn length(self) -> usize {
+        self.channels * self.side * self.side
+    }
+}
+
 /// Which maps a row of features consists of, and what is made of them: level by level a 3 × 3
 /// convolution, a rectifier, and the largest of each 2 × 2 cells. The first level takes the maps with
 /// the longest side; each further one takes what the one before gives, and the maps of that side.
@@ -33,8 +41,10 @@ pub(crate) struct Level {
     pub side: usize,
     /// The maps that join here, each with its place in a row.
     pub joining: Vec<(usize, Map)>,
-    /// Channels of all it takes.
-    pub inputs: usize,
+    /// Channels that the level before gives.
+    pub before: usize,
+    /// Channels of the maps that join.
+    pub own: usize,
 }
 
 impl Levels {
@@ -63,7 +73,7 @@ impl Levels {
     /// Numbers of a row.
     #[must_use]
     pub fn features(&self) -> usize {
-        self.maps.iter().map(|map| map.channels * map.side * map.side).sum()
+        self.maps.iter().map(|map| map.length()).sum()
     }
 
     /// Numbers that come out: of each channel of the last level its cells.
@@ -88,8 +98,8 @@ impl Levels {
         let mut start = 0;
         let placed: Vec<(usize, Map)> = (self.maps.iter())
             .map(|&map| {
-                start += map.channels * map.side * map.side;
-                (start - map.channels * map.side * map.side, map)
+                start += map.length();
+                (start - map.length(), map)
             })
             .collect();
         (0..self.channels.len())
@@ -97,15 +107,20 @@ impl Levels {
                 let side = self.first_side() >> level;
                 let joining: Vec<(usize, Map)> =
                     placed.iter().copied().filter(|(_, map)| map.side == side).collect();
-                let own: usize = joining.iter().map(|(_, map)| map.channels).sum();
+                let own = joining.iter().map(|(_, map)| map.channels).sum();
                 let before = level.checked_sub(1).map_or(0, |before| self.channels[before]);
-                Level { side, joining, inputs: before + own }
+                Level { side, joining, before, own }
             })
             .collect()
     }
 }
 
 impl Level {
+    /// Channels of all it takes.
+    pub(crate) fn inputs(&self) -> usize {
+        self.before + self.own
+    }
+
     /// What it takes: what the level `before` gave, then the maps of `x` that join.
     pub(crate) fn input(&self, before: Option<&Array2<f32>>, x: ArrayView2<f32>) -> Array2<f32> {
         let joining: Vec<Array2<f32>> = self
@@ -142,7 +157,8 @@ impl Tower {
     ) -> Result<Self, Error> {
         let wanted = levels.plan().into_iter().zip(&levels.channels);
         let fits = wanted.zip(&convolutions).all(|((level, &channels), model)| {
-            model.weights.dim() == (channels, WINDOW * level.inputs) && model.bias.len() == channels
+            model.weights.dim() == (channels, WINDOW * level.inputs())
+                && model.bias.len() == channels
         });
         let features = levels.features();
         let is_whole = convolutions.len() == levels.channels.len()
@@ -218,8 +234,8 @@ mod tests {
         let levels = Levels::new(vec![map(3, 6), map(2, 12), map(5, 6)], vec![8, 16]).unwrap();
         assert_eq!((levels.features(), levels.outputs()), (8 * 36 + 2 * 144, 16 * 9));
         let plan = levels.plan();
-        assert_eq!((plan[0].side, plan[0].inputs), (12, 2));
-        assert_eq!((plan[1].side, plan[1].inputs), (6, 8 + 3 + 5));
+        assert_eq!((plan[0].side, plan[0].inputs()), (12, 2));
+        assert_eq!((plan[1].side, plan[1].inputs()), (6, 8 + 3 + 5));
         assert_eq!(plan[1].joining[1].0, 3 * 36 + 2 * 144);
     }
 

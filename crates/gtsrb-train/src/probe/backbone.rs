@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use artifact::{Hash, Manifest};
+use artifact::Hash;
 use embed::{Effort, View};
 use onnx_graph::pool::{Part, pool};
 use onnx_graph::shapes::{self, Shapes};
@@ -12,7 +12,7 @@ use stage::{Error, Result};
 
 use super::search::Found;
 use super::{About, Candidate};
-use crate::data::{BACKBONE_FILE, BACKBONE_STAGE, Inputs};
+use crate::data::{BACKBONE_STAGE, Inputs, backbone_file};
 use crate::tap::{Tap, number, text};
 
 /// How long the speed of a layer is measured.
@@ -43,23 +43,19 @@ impl Backbone {
     /// [`Missing`](stage::Fault::Missing) where there is none, [`Data`](stage::Fault::Data) if it is
     /// damaged or its layers can't be told.
     pub fn read(run: &Path) -> Result<Self> {
-        let dir = run.join("backbone");
-        Manifest::read(&dir, BACKBONE_STAGE)?.verify(&dir, BACKBONE_FILE)?;
-        let path = dir.join(BACKBONE_FILE);
-        let onnx = std::fs::read(&path).map_err(|e| Error::read(&path, &e))?;
-        let hash = Hash::of(&onnx);
-        let parse = || {
-            let model = onnx_graph::read(&onnx).map_err(unusable)?;
-            let (size, dims) = (number(&model, "size")?, number(&model, "dims")?);
-            let taps = Tap::all(&model)?;
-            let shapes = shapes::infer(&model, &[("image", &[1, size, size, 3])]);
-            let shapes = shapes.map_err(unusable)?;
-            let name = text(&model, "backbone")?.to_owned();
-            Ok(Self { name, size, dims, taps, onnx: onnx.clone(), hash, model, shapes })
-        };
-        parse().map_err(|e: Error| {
+        let (path, onnx) = backbone_file(run)?;
+        Self::parse(onnx).map_err(|e| {
             e.context(format!("{}: make it by {BACKBONE_STAGE} --taps every", path.display()))
         })
+    }
+
+    fn parse(onnx: Vec<u8>) -> Result<Self> {
+        let model = onnx_graph::read(&onnx).map_err(unusable)?;
+        let (size, dims) = (number(&model, "size")?, number(&model, "dims")?);
+        let taps = Tap::all(&model)?;
+        let shapes = shapes::infer(&model, &[("image", &[1, size, size, 3])]).map_err(unusable)?;
+        let name = text(&model, "backbone")?.to_owned();
+        Ok(Self { name, size, dims, taps, hash: Hash::of(&onnx), onnx, model, shapes })
     }
 
     /// What is said of it.

@@ -2,9 +2,9 @@
 
 use figure::{Axis, Curve, Panel, Svg};
 
-use super::{Candidate, Probe};
+use super::{Candidate, Probed};
 
-impl Probe {
+impl Probed {
     /// Draws all candidates, those of backbones with random weights in grey, with the best that
     /// so many bytes, or seconds, give.
     pub fn draw(&self) -> String {

@@ -9,7 +9,6 @@ mod search;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use artifact::embeddings::{Key, Row};
 use serde::{Deserialize, Serialize};
 use stage::{Progress, Result, check_interrupt};
 use tracing::info;
@@ -18,6 +17,7 @@ use crate::data::Inputs;
 use crate::kept_out::KeptOut;
 use crate::settings::Settings;
 use crate::split::Split;
+use crate::spread::spread;
 pub use backbone::Backbone;
 use features::Features;
 use search::search;
@@ -32,7 +32,7 @@ const MEMORY: usize = 1 << 30;
 
 /// What was tried, and what came out.
 #[derive(Serialize, Deserialize, Debug, PartialEq)]
-pub struct Probe {
+pub struct Probed {
     /// Images that each head learned from.
     pub train_images: usize,
     /// Images that it was judged by, of other tracks.
@@ -88,7 +88,7 @@ pub struct Candidate {
 pub struct Question {
     /// The backbones to try.
     pub backbones: Vec<Backbone>,
-    /// See [`Probe::budget`].
+    /// See [`Probed::budget`].
     pub budget: usize,
     /// Training images to try on, at most.
     pub pictures: usize,
@@ -112,10 +112,12 @@ impl Question {
 /// # Errors
 /// [`Unavailable`](stage::Fault::Unavailable) without ONNX Runtime,
 /// [`Data`](stage::Fault::Data) on pictures that can't be trained on.
-pub fn probe(inputs: &Inputs, settings: &Settings, question: &Question) -> Result<Probe> {
+pub fn probe(inputs: &Inputs, settings: &Settings, question: &Question) -> Result<Probed> {
     let dims = question.backbones.iter().map(|backbone| backbone.dims).max().unwrap_or(1);
     let most = question.pictures.min(MEMORY / (dims * size_of::<f32>())).max(1);
-    let (places, rows) = spread(inputs.rows()?, most);
+    let rows = inputs.rows()?;
+    let place = |place: usize| ((place, rows[place].key), rows[place].clone());
+    let (places, rows): (Vec<_>, Vec<_>) = spread(most, rows.len()).map(place).unzip();
     let single = Settings { folds: None, ..settings.clone() };
     let split = Split::new(rows, inputs.classes.len(), &single, &BTreeSet::new())?;
     let (part, kept) = (split.part(0), KeptOut::of(&split, 0..1));
@@ -137,7 +139,7 @@ pub fn probe(inputs: &Inputs, settings: &Settings, question: &Question) -> Resul
         progress.inc(1);
     }
     let backbones: Vec<About> = question.backbones.iter().map(Backbone::about).collect();
-    Ok(Probe {
+    Ok(Probed {
         train_images: part.train,
         validation_images: kept.rows.len(),
         lambda: LAMBDA,
@@ -146,13 +148,6 @@ pub fn probe(inputs: &Inputs, settings: &Settings, question: &Question) -> Resul
         backbones,
         candidates,
     })
-}
-
-/// Evenly spread ones of the training images, `most` at most, and where they are.
-fn spread(rows: Vec<Row>, most: usize) -> (Vec<(usize, Key)>, Vec<Row>) {
-    let stride = rows.len().div_ceil(most);
-    let chosen = rows.into_iter().enumerate().step_by(stride);
-    chosen.map(|(place, row)| ((place, row.key), row)).unzip()
 }
 
 fn best(candidates: &[Candidate], backbones: &[About], budget: usize) -> Option<usize> {
