@@ -24,6 +24,9 @@ HEADS = {
     "linear, mini-batches, momentum": [*SGD, "--optimizer", "momentum"],
     "linear, mini-batches in 256 MiB": [*SGD, "--memory", "268435456"],
     "512 hidden units, mini-batches": ["--hidden", "512", "--label-smoothing", "0.05", "--epochs", "10"],
+    "128 channels of convolutions, 256 hidden units": [
+        *["--convolutions", "128", "--hidden", "256"], *["--label-smoothing", "0.05", "--epochs", "10"]
+    ],
 }
 GOAL = 0.3
 
