@@ -60,6 +60,10 @@ setup: ## fetch runtime and weights; DEVICE=cuda fetches the runtime for NVIDIA'
 	@[ -n "$$ORT_DYLIB_PATH" ] || $(call FETCH,onnxruntime$(if $(filter cuda,$(DEVICE)),-gpu))
 	@[ -n "$$BACKBONE_WEIGHTS" ] || $(call FETCH,efficientnet-lite0)
 
+.PHONY: doctor
+doctor: ## what is missing or wrong on this machine, and its remedy: DEVICE=cuda looks at the GPU, too
+	@$(PYTHON) setup/doctor.py $(filter cuda,$(DEVICE))
+
 # --- The stages -----------------------------------------------------------------------
 
 sample: config build ## draw the sample pipeline's signs
@@ -219,6 +223,7 @@ TOOLS := target/tools/bin
 
 $(TOOLS)/cargo-deny: TOOL := cargo-deny@0.20.2
 $(TOOLS)/cargo-sbom: TOOL := cargo-sbom@0.10.0
+$(TOOLS)/mdbook: TOOL := mdbook@0.5.4
 $(TOOLS)/%:
 	@cargo install --quiet --locked --root target/tools $(TOOL)
 
@@ -230,6 +235,19 @@ deny: $(TOOLS)/cargo-deny ## licences, sources and known faults of dependencies
 
 sbom: $(TOOLS)/cargo-sbom ## what the binaries are made of: dist/sbom.json (CycloneDX)
 	@mkdir -p dist && $< --output-format cyclone_dx_json_1_6 > dist/sbom.json
+
+# What --version tells is given here alone, so that a commit doesn't change every other build.
+.PHONY: dist test-dist
+dist: setup ## one folder and archive that run without Rust, Python and make
+	@BUILD_COMMIT="$$(git describe --always --dirty --abbrev=12 2> /dev/null)" cargo build --release --quiet
+	@$(PYTHON) setup/dist.py dist target/release '$(DOWNLOADS)'
+
+test-dist: dist ## that archive, without a network and any other program
+	@$(PYTHON) tests/dist/check.py target/release '$(DOWNLOADS)'
+
+.PHONY: book
+book: $(TOOLS)/mdbook ## docs/ as a book: book/index.html
+	@$< build
 
 oracles: ## remake the committed golden files with PyTorch
 	@rm -rf .venv-torch && $(PYTHON) -m venv .venv-torch

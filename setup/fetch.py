@@ -27,7 +27,11 @@ HERE = Path(__file__).resolve().parent
 
 # Name: which members of its wheels or package are wanted.
 MEMBERS = {
-    "onnxruntime": ["onnxruntime/capi/libonnxruntime*", "onnxruntime/LICENSE", "*/LICENSE*"],
+    "onnxruntime": [
+        "onnxruntime/capi/libonnxruntime*",
+        "onnxruntime/LICENSE",
+        "onnxruntime/ThirdPartyNotices.txt",
+    ],
     "onnxruntime-gpu": [
         "onnxruntime/capi/libonnxruntime.so*",
         "onnxruntime/capi/libonnxruntime_providers_[cs]*",

@@ -28,8 +28,8 @@ impl Runtime {
     /// The process's runtime; the first call finds, checks and loads the library.
     ///
     /// Looked for in this order: the file that `$ORT_DYLIB_PATH` names (and then nowhere
-    /// else), under the cache folder `downloads/onnxruntime-gpu/`, if there is one, and
-    /// `downloads/onnxruntime/`, the executable's folder.
+    /// else), the folders `onnxruntime-gpu`, where there are any, and `onnxruntime` of
+    /// [`stage::setup_dirs`].
     ///
     /// # Errors
     /// [`Unavailable`](stage::Fault::Unavailable), with every path tried and what was wrong
@@ -124,13 +124,9 @@ fn places() -> Vec<std::result::Result<PathBuf, String>> {
     if let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
         return vec![Ok(path.into())];
     }
-    let executable = std::env::current_exe().ok();
-    let beside = executable.as_deref().and_then(Path::parent).map(Path::to_owned);
-    let downloads = stage::cache_dir().join("downloads");
     // It computes on the processor as well, and is only there if somebody wanted it.
-    let gpu = Some(downloads.join("onnxruntime-gpu")).filter(|folder| folder.is_dir());
-    let folders = [gpu, Some(downloads.join("onnxruntime")), beside];
-    folders.into_iter().flatten().flat_map(|folder| libraries(&folder)).collect()
+    let gpu = stage::setup_dirs("onnxruntime-gpu").into_iter().filter(|folder| folder.is_dir());
+    gpu.chain(stage::setup_dirs("onnxruntime")).flat_map(|folder| libraries(&folder)).collect()
 }
 
 /// The libraries of one folder, the newest version first.

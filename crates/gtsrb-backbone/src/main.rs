@@ -1,5 +1,5 @@
 //! The `gtsrb-backbone` binary.
 
 fn main() -> std::process::ExitCode {
-    stage::main("backbone", gtsrb_backbone::run)
+    stage::main("backbone", option_env!("BUILD_COMMIT"), gtsrb_backbone::run)
 }

@@ -1,5 +1,5 @@
 //! The `gtsrb-evaluate` binary.
 
 fn main() -> std::process::ExitCode {
-    stage::main("evaluate", gtsrb_evaluate::run)
+    stage::main("evaluate", option_env!("BUILD_COMMIT"), gtsrb_evaluate::run)
 }

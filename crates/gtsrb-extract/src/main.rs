@@ -1,5 +1,5 @@
 //! The `gtsrb-extract` binary.
 
 fn main() -> std::process::ExitCode {
-    stage::main("extract", gtsrb_extract::run)
+    stage::main("extract", option_env!("BUILD_COMMIT"), gtsrb_extract::run)
 }

@@ -1,5 +1,5 @@
 //! `gtsrb-fetch`: the official archives, fetched and verified.
 
 fn main() -> std::process::ExitCode {
-    stage::main("fetch", gtsrb_fetch::run)
+    stage::main("fetch", option_env!("BUILD_COMMIT"), gtsrb_fetch::run)
 }

@@ -1,5 +1,5 @@
 //! `gtsrb-ingest`: pictures and their classes, in whatever layout they come, to Parquet.
 
 fn main() -> std::process::ExitCode {
-    stage::main("ingest", gtsrb_ingest::run)
+    stage::main("ingest", option_env!("BUILD_COMMIT"), gtsrb_ingest::run)
 }

@@ -54,7 +54,7 @@ impl Set {
             )));
         }
         if own_split {
-            warn_of_untested(&listing.classes, &test);
+            warn_of_untested(&listing.classes, &train, &test);
         }
         write::sort(&mut train);
         write::sort(&mut test);
@@ -64,14 +64,19 @@ impl Set {
     }
 }
 
-/// Says which classes are too small to give a test picture.
-fn warn_of_untested(classes: &[String], test: &[Checked]) {
-    let tested: BTreeSet<i64> = test.iter().map(|picture| picture.item.label).collect();
-    for (name, _) in classes.iter().zip(0..).filter(|(_, label)| !tested.contains(label)) {
-        tracing::warn!(
-            "class {} has no two different pictures: it is not tested",
-            bad::shown(name)
-        );
+/// Says which classes are too small to give a test picture, or any.
+fn warn_of_untested(classes: &[String], train: &[Checked], test: &[Checked]) {
+    let labels = |part: &[Checked]| -> BTreeSet<i64> {
+        part.iter().map(|picture| picture.item.label).collect()
+    };
+    let (learned, tested) = (labels(train), labels(test));
+    for (name, label) in classes.iter().zip(0..).filter(|(_, label)| !tested.contains(label)) {
+        let name = bad::shown(name);
+        if learned.contains(&label) {
+            tracing::warn!("class {name} has no two different pictures: it is not tested");
+        } else {
+            tracing::warn!("class {name} has no picture that can be used: it is never predicted");
+        }
     }
 }
 

@@ -30,6 +30,7 @@ enum Place {
 pub struct Tree {
     root: PathBuf,
     files: BTreeMap<String, Place>,
+    folders: Vec<String>,
     archives: Vec<Archive>,
     stamp: HashBuilder,
 }
@@ -50,13 +51,19 @@ impl Tree {
         })?;
         if !canonical.is_dir() {
             return Err(Error::data(format!(
-                "{} is not a folder; give the folder with the pictures or the zip archives",
+                "{} is not a folder; give the folder with the pictures or the archives of GTSRB, \
+                 and unpack other archives first",
                 root.display()
             )));
         }
         let stamp = HashBuilder::default().field(canonical.as_os_str().as_encoded_bytes());
-        let mut tree =
-            Self { root: root.to_owned(), files: BTreeMap::new(), archives: Vec::new(), stamp };
+        let mut tree = Self {
+            root: root.to_owned(),
+            files: BTreeMap::new(),
+            folders: Vec::new(),
+            archives: Vec::new(),
+            stamp,
+        };
         tree.walk(root, "", 0)?;
         Ok(tree)
     }
@@ -74,6 +81,11 @@ impl Tree {
     /// All paths, sorted by bytes.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.files.keys().map(String::as_str)
+    }
+
+    /// All folders on disk, empty ones too.
+    pub fn folders(&self) -> impl Iterator<Item = &str> {
+        self.folders.iter().map(String::as_str)
     }
 
     /// Whether `path` is there.
@@ -145,6 +157,7 @@ impl Tree {
             let key = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
             if kind.is_dir() {
                 self.walk(&path, &key, depth + 1)?;
+                self.folders.push(key);
             } else {
                 self.add(path, key, kind.is_symlink())?;
             }

@@ -202,9 +202,11 @@ fn pictures_that_are_not_read_are_named() {
 #[test]
 fn folders_that_are_not_classes() {
     type Arrange = fn(&dyn Fn(&str));
-    let cases: [(Arrange, &str); 7] = [
+    let cases: [(Arrange, &str); 9] = [
         (|_| (), "no PNG or JPEG pictures"),
         (|add| add("1.png"), "1 pictures, but in no folder of a class"),
+        (|add| add("1.png"), "if they are one class, give the folder above"),
+        (|add| add("flowers.tar.gz"), "if they are in flowers.tar.gz, unpack it first"),
         (|add| add("cat/1.png"), "cat is the only folder with pictures; arrange them as CLASS/"),
         (|add| add("all/cat/1.png"), "if the folders in all are the classes, give that folder"),
         (
@@ -212,8 +214,8 @@ fn folders_that_are_not_classes() {
             "no picture to test with: add",
         ),
         (
-            |add| ["train/cat/1.png", "train/dog/1.png", "val/cat/2.png"].into_iter().for_each(add),
-            "the folder val is beside train, but the parts are train and test alone",
+            |add| ["train/cat/1.png", "train/dog/1.png", "new/cat/2.png"].into_iter().for_each(add),
+            "the folder new is beside train, but the parts are train, val and test alone",
         ),
         (
             |add| {
@@ -240,6 +242,31 @@ fn folders_that_are_not_classes() {
 }
 
 #[test]
+fn an_archive_in_place_of_a_folder_is_to_be_unpacked() {
+    let place = Place::new();
+    write(&place.path("pictures.zip"), "PK");
+    let call = place.ingest("run", &place.path("pictures.zip"), &[]);
+    call.fails(65, "pictures.zip is not a folder; give the folder with the pictures");
+    assert!(call.stderr.contains("unpack other archives first"), "{}", call.stderr);
+}
+
+#[test]
+fn a_class_without_a_picture_that_can_be_used_is_named() {
+    let place = Place::new();
+    for n in 0..12u32 {
+        let class = ["cat", "dog", "broken"][n as usize / 4];
+        let picture = if class == "broken" { vec![] } else { drawing(9, 9, n).to_png().unwrap() };
+        write(&place.path("source").join(class).join(format!("{n}.png")), picture);
+    }
+    let source = place.path("source");
+    place.ingest("run", &source, &[]).fails(65, "broken/10.png: the file is empty");
+    let call = place.ingest("run", &source, &["--on-error", "skip"]);
+    call.succeeds();
+    let wanted = "class broken has no picture that can be used: it is never predicted";
+    assert!(call.stderr.contains(wanted), "{}", call.stderr);
+}
+
+#[test]
 fn what_becomes_of_folders_is_said() {
     let place = Place::new();
     for n in 0..11u32 {
@@ -248,13 +275,24 @@ fn what_becomes_of_folders_is_said() {
         write(&place.path("source").join(class).join(format!("{n}.png")), picture);
     }
     write(&place.path("source/a cat/notes"), "");
+    // None of these is a class.
+    for (name, content) in [(".DS_Store/x.png", 90), ("__MACOSX/b/._1.png", 91)] {
+        write(&place.path("source").join(name), drawing(9, 9, content).to_png().unwrap());
+    }
+    write(&place.path("source/Thumbs.db/x"), "");
+    fs::create_dir(place.path("source/empty")).unwrap();
     let call = place.ingest("run", &place.path("source"), &[]);
     call.succeeds();
+    assert!(call.stdout.contains("3 classes"), "{}", call.stdout);
     for line in ["  a cat: 4 training, 1 test", "  single: 1 training, 0 test"] {
         assert!(call.stdout.lines().any(|l| l == line), "{line:?} is not in: {}", call.stdout);
     }
     assert!(!call.stdout.contains("set: "), "{}", call.stdout);
-    for warning in ["class single has no two different pictures", "such as"] {
+    for warning in [
+        "class single has no two different pictures",
+        "without a picture's ending are left out, such as",
+        "1 folders hold no PNG or JPEG pictures and are no classes, such as empty",
+    ] {
         assert!(call.stderr.contains(warning), "{warning:?} is not in: {}", call.stderr);
     }
 }

@@ -227,6 +227,27 @@ fn train_and_test_folders_are_kept_apart() {
 }
 
 #[test]
+fn a_part_for_validation_is_the_test_or_learned_from() {
+    let place = Place::new();
+    let source = place.path("signs");
+    folder(&source.join("training"));
+    write(&source.join("val/bus/a.png"), drawing(9, 9, 5000).to_png().unwrap());
+    let counts = || [Split::Train, Split::Test].map(|split| rows(&place.path("run"), split).len());
+    let call = place.ingest("run", &source, &[]);
+    call.succeeds();
+    assert!(call.stderr.contains("folder val are the test"), "{}", call.stderr);
+    assert_eq!(counts(), [80, 1]);
+    write(&source.join("testing/bus/b.png"), drawing(9, 9, 5001).to_png().unwrap());
+    write(&source.join("testing/Straße 7/c.png"), drawing(9, 9, 5002).to_png().unwrap());
+    let call = place.ingest("run", &source, &[]);
+    call.succeeds();
+    assert!(call.stderr.contains("folder val is learned from"), "{}", call.stderr);
+    assert_eq!(counts(), [81, 2]);
+    fs::rename(source.join("training"), place.path("away")).unwrap();
+    place.ingest("run", &source, &[]).fails(65, "no folder train beside them");
+}
+
+#[test]
 fn other_tools_read_it() {
     let Some(python) = std::env::var_os("ORACLE_PYTHON") else {
         println!("skipped: ORACLE_PYTHON is not set (make test sets it)");

@@ -1,5 +1,5 @@
 //! The `gtsrb-predict` binary.
 
 fn main() -> std::process::ExitCode {
-    stage::main("predict", gtsrb_predict::run)
+    stage::main("predict", option_env!("BUILD_COMMIT"), gtsrb_predict::run)
 }

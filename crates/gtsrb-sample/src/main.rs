@@ -1,5 +1,5 @@
 //! The `gtsrb-sample` binary.
 
 fn main() -> std::process::ExitCode {
-    stage::main("sample", gtsrb_sample::run)
+    stage::main("sample", option_env!("BUILD_COMMIT"), gtsrb_sample::run)
 }

@@ -21,8 +21,6 @@ pub const IJCNN_TRAIN: [u64; CLASSES] = [
 
 /// Test pictures of the final set.
 pub const FINAL_TEST_TOTAL: u64 = 12_630;
-/// Test pictures of the IJCNN competition.
-pub const IJCNN_TEST_TOTAL: u64 = 12_569;
 
 /// A published training set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

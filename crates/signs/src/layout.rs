@@ -55,13 +55,6 @@ pub fn frame_name(track: u32, frame: u32) -> String {
     format!("{track:05}_{frame:05}.ppm")
 }
 
-/// Track and frame of a name that [`frame_name`] makes; `None` for any other name.
-#[must_use]
-pub fn parse_frame_name(name: &str) -> Option<(u32, u32)> {
-    let (track, frame) = name.strip_suffix(".ppm")?.split_once('_')?;
-    Some((parse_number(track)?, parse_number(frame)?))
-}
-
 /// Path of a training frame from the data set's root.
 #[must_use]
 pub fn train_image(class: u8, track: u32, frame: u32) -> String {
@@ -86,12 +79,6 @@ pub fn test_image(number: u32) -> String {
     format!("{TEST_DIR}/{}", test_name(number))
 }
 
-/// Five or more digits and nothing else.
-fn parse_number(text: &str) -> Option<u32> {
-    let plain = text.len() >= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
-    if plain { text.parse().ok() } else { None }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,13 +89,5 @@ mod tests {
         assert_eq!(train_csv(42), "GTSRB/Final_Training/Images/00042/GT-00042.csv");
         assert_eq!(test_image(12_629), "GTSRB/Final_Test/Images/12629.ppm");
         assert!(TEST_CSV.starts_with(TEST_DIR));
-    }
-
-    #[test]
-    fn frame_names_read_back_and_others_do_not() {
-        assert_eq!(parse_frame_name(&frame_name(6, 29)), Some((6, 29)));
-        for name in ["00001.ppm", "00001_00002.png", "1_2.ppm", "0000+_00001.ppm", "00001_00002"] {
-            assert_eq!(parse_frame_name(name), None, "{name}");
-        }
     }
 }

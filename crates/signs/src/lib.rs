@@ -1,5 +1,5 @@
 //! Facts about the German Traffic Sign Recognition Benchmark (GTSRB): its 43 classes, their
-//! names, groups and mirror images, the layout of its files and the sizes of its known sets.
+//! names and groups, the layout of its files and the sizes of its known sets.
 //!
 //! Nothing here reads or writes a file; whoever does takes names and counts from here, so
 //! that a writer and a reader cannot disagree.
@@ -115,29 +115,6 @@ pub const fn group(class: u8) -> Option<Group> {
     })
 }
 
-/// What a sign shows after its picture was mirrored left to right.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Flip {
-    /// Something that is no sign: never mirror it.
-    Never,
-    /// The same sign.
-    Same,
-    /// The sign of this class.
-    Becomes(u8),
-}
-
-/// What mirroring left to right makes of a sign of this class; checked against the pictures.
-/// Ids that are no GTSRB class must not be mirrored either.
-#[must_use]
-pub const fn flip(class: u8) -> Flip {
-    match class {
-        11 | 12 | 13 | 15 | 17 | 18 | 22 | 26 | 30 | 35 => Flip::Same,
-        19 | 33 | 36 | 38 => Flip::Becomes(class + 1),
-        20 | 34 | 37 | 39 => Flip::Becomes(class - 1),
-        _ => Flip::Never,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,17 +129,5 @@ mod tests {
         }
         assert_eq!(sizes, [8, 4, 4, 8, 15, 4]);
         assert_eq!(group(43), None);
-    }
-
-    #[test]
-    fn flipping_twice_is_the_identity() {
-        for class in 0..CLASSES as u8 {
-            if let Flip::Becomes(other) = flip(class) {
-                assert_ne!(other, class);
-                assert_eq!(flip(other), Flip::Becomes(class));
-                assert_eq!(group(other), group(class));
-            }
-        }
-        assert_eq!(flip(43), Flip::Never);
     }
 }

@@ -127,6 +127,18 @@ pub fn cache_dir() -> PathBuf {
     folder_from_environment("CACHE_DIR").unwrap_or_else(|| "cache".into())
 }
 
+/// Where what set-up fetches under `name` may lie, in the order to look: `downloads` in
+/// [`cache_dir`], and `lib` beside the folder of the executable, as a distribution has it.
+#[must_use]
+pub fn setup_dirs(name: &str) -> Vec<PathBuf> {
+    let fetched = cache_dir().join("downloads").join(name);
+    // Through a link to the executable its own folder is found.
+    let executable = std::env::current_exe().and_then(|path| path.canonicalize()).ok();
+    let home = executable.as_deref().and_then(Path::parent).and_then(Path::parent);
+    let shipped = home.map(|home| home.join("lib").join(name));
+    std::iter::once(fetched).chain(shipped).collect()
+}
+
 /// The embedding cache: `$EMBEDDINGS_DIR`, or `embeddings` in [`cache_dir`]; for a URL, its
 /// mirror.
 ///

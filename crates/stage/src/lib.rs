@@ -17,7 +17,7 @@ mod replace;
 mod signals;
 mod timings;
 
-pub use common::{Common, cache_dir, embeddings_dir, runs_dir};
+pub use common::{Common, cache_dir, embeddings_dir, runs_dir, setup_dirs};
 pub use error::{Error, Fault, Result};
 pub use location::{local, store_timeout, url_of};
 pub use log::LogFormat;

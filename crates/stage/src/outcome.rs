@@ -1,6 +1,7 @@
 //! How a stage ends, and the function that every `main` is made of.
 
 use std::any::Any;
+use std::env::consts::{ARCH, OS};
 use std::fmt::Display;
 use std::io::Write as _;
 use std::panic::AssertUnwindSafe;
@@ -43,13 +44,13 @@ impl<S> Outcome<S> {
 }
 
 /// Parses the command line, runs the stage, prints its summary or its error, and gives the
-/// exit code.
-pub fn main<A, S>(name: &str, run: fn(&A) -> Result<Outcome<S>>) -> ExitCode
+/// exit code. `commit` is that of the binary, where its build was told it.
+pub fn main<A, S>(name: &str, commit: Option<&str>, run: fn(&A) -> Result<Outcome<S>>) -> ExitCode
 where
     A: clap::Parser + AsRef<Common>,
     S: Serialize + Display,
 {
-    let args = match A::try_parse() {
+    let args = match parse::<A>(version(commit)) {
         Ok(args) => args,
         Err(error) => return usage(&error),
     };
@@ -78,6 +79,21 @@ where
             ExitCode::from(error.fault().code())
         }
     }
+}
+
+/// What `--version` says after the name.
+fn version(commit: Option<&str>) -> String {
+    let commit = commit.filter(|commit| !commit.is_empty());
+    let commit = commit.map_or_else(String::new, |commit| format!("commit {commit}, "));
+    let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+    format!("{} ({commit}{ARCH} {OS}, {profile})", env!("CARGO_PKG_VERSION"))
+}
+
+fn parse<A: clap::Parser>(version: String) -> std::result::Result<A, clap::Error> {
+    // clap keeps borrowed text alone, and this is one for the whole process.
+    let command = A::command().version(&*version.leak());
+    let mut matches = command.try_get_matches()?;
+    A::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut A::command()))
 }
 
 /// No file of ours is for everybody to write, however careless the caller's mask is.
@@ -170,6 +186,14 @@ fn fail(name: &str, format: log::LogFormat, error: &Error) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_version_tells_the_commit_where_it_is_known() {
+        let known = version(Some("1a2b3c4"));
+        assert!(known.starts_with("0.1.0 (commit 1a2b3c4, ") && known.contains(OS), "{known}");
+        assert_eq!(version(None), known.replace("commit 1a2b3c4, ", ""));
+        assert_eq!(version(Some("")), version(None));
+    }
 
     #[test]
     fn a_panic_is_an_internal_error() {

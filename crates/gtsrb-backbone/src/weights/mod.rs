@@ -52,15 +52,17 @@ pub fn find(setting: &str) -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("BACKBONE_WEIGHTS").filter(|p| !p.is_empty()) {
         return Ok(path.into());
     }
-    let path = stage::cache_dir().join("downloads").join(KNOWN).join(KNOWN_FILE);
-    if path.exists() {
-        return Ok(path);
-    }
-    Err(Error::missing(format!(
-        "the weights of {KNOWN} are not there ({}): run `make setup`, or set BACKBONE_WEIGHTS \
-         to a .pth or .onnx file",
-        path.display()
-    )))
+    let places = stage::setup_dirs(KNOWN).into_iter().map(|folder| folder.join(KNOWN_FILE));
+    let places: Vec<PathBuf> = places.collect();
+    let found = places.iter().find(|path| path.exists());
+    found.cloned().ok_or_else(|| {
+        let tried: Vec<String> = places.iter().map(|path| path.display().to_string()).collect();
+        Error::missing(format!(
+            "the weights of {KNOWN} are not there ({}): run `make setup`, or set \
+             BACKBONE_WEIGHTS to a .pth or .onnx file",
+            tried.join(", ")
+        ))
+    })
 }
 
 /// Reads a weights file whole.
