@@ -19,13 +19,23 @@ pub(crate) const FILE: &str = "manifest.json";
 /// Far above any manifest of ours; a bound on what a damaged folder makes us read.
 const MOST_BYTES: u64 = 64 << 20;
 
+/// What a stage records as its version: its release's, and how often what it makes of the same
+/// inputs and settings has changed, such as `0.1.0+2`. Raising the number makes all that the
+/// stage made before out of date.
+#[macro_export]
+macro_rules! version {
+    ($revision:literal) => {
+        concat!(env!("CARGO_PKG_VERSION"), "+", $revision)
+    };
+}
+
 /// What decides the bytes of an artifact.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Work {
     /// The binary's name.
     pub tool: String,
-    /// The binary's version.
+    /// The binary's version: [`version!`](crate::version).
     pub version: String,
     /// Settings that shape the outputs.
     pub parameters: Value,

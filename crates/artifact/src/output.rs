@@ -57,7 +57,10 @@ impl Output {
         let Ok(manifest) = Manifest::in_folder(&self.dir, &work.tool) else {
             return Ok(None);
         };
-        Ok((manifest.work == *work && manifest.intact(&self.dir)?).then_some(manifest))
+        // As it would be read: JSON's parser rounds the last bit of a few numbers.
+        let read = serde_json::to_vec(work).and_then(|json| serde_json::from_slice::<Work>(&json));
+        let same = read.is_ok_and(|work| manifest.work == work);
+        Ok((same && manifest.intact(&self.dir)?).then_some(manifest))
     }
 
     /// A new file that will be `name` (`/` for subfolders) when it is committed.

@@ -36,6 +36,8 @@ use weights::Weights;
 
 /// The binary's name, which manifests and error messages use.
 const TOOL: &str = "gtsrb-backbone";
+/// Raise the number with every change of what this stage makes of the same inputs and settings.
+const VERSION: &str = artifact::version!(1);
 const FILE: &str = "backbone.onnx";
 
 /// What the stage or `describe` has to say.
@@ -138,7 +140,7 @@ fn work(settings: &Settings, weights: &Weights) -> Work {
     parameters["weights"] = json!(weights.name);
     Work {
         tool: TOOL.into(),
-        version: env!("CARGO_PKG_VERSION").into(),
+        version: VERSION.into(),
         parameters,
         inputs: BTreeMap::from([("weights".to_owned(), weights.hash)]),
     }

@@ -94,3 +94,20 @@ fn an_input_of_one_colour_is_no_picture() {
         assert!(said.contains("[1, 1, 64, 64]; wanted is a picture"), "{said}");
     }
 }
+
+/// Fails where the same weights make another backbone: then raise the number in `VERSION` of
+/// `lib.rs`, so that nobody takes the old one as up to date, and write both here.
+#[test]
+fn another_backbone_has_another_revision() {
+    let run = tempfile::tempdir().unwrap();
+    let (code, said) = adapt(run.path(), &resnet(), &["--taps", "every"]);
+    assert_eq!(code, Some(0), "{said}");
+    let read = |name: &str| std::fs::read(run.path().join("backbone").join(name)).unwrap();
+    let mut model = onnx_graph::read(&read("backbone.onnx")).unwrap();
+    // The release's number is no part of what is computed.
+    model.producer_version.clear();
+    let manifest: serde_json::Value = serde_json::from_slice(&read("manifest.json")).unwrap();
+    let version = manifest["work"]["version"].as_str().unwrap();
+    let made = artifact::Hash::of(&onnx_graph::write(&model)).to_string();
+    assert_eq!((version.rsplit('+').next(), &made[..16]), (Some("1"), "7c21e4afd9d043a6"));
+}

@@ -59,6 +59,9 @@ use crate::survey::{Look, survey};
 pub use crate::args::Args;
 pub use crate::summary::Summary;
 
+/// Raise the number with every change of what this stage makes of the same inputs and settings.
+const VERSION: &str = artifact::version!(1);
+
 /// Odd pictures of each kind that are shown in the report.
 const ODD: usize = 20;
 

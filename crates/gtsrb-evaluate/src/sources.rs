@@ -73,7 +73,7 @@ impl Sources {
         ];
         Work {
             tool: env!("CARGO_PKG_NAME").into(),
-            version: env!("CARGO_PKG_VERSION").into(),
+            version: crate::VERSION.into(),
             parameters: json!({
                 "name": self.name(),
                 "gallery": settings.gallery,

@@ -35,6 +35,9 @@ use sources::Sources;
 pub use summary::{Extracted, OnGpu, Summary, Tidied, Verified, ViewLine};
 
 const TOOL: &str = env!("CARGO_PKG_NAME");
+/// Raise the number with every change of the index. What changes embeddings is the view's:
+/// [`View::PREPROCESSING`].
+const VERSION: &str = artifact::version!(1);
 
 /// Runs the stage, or another command.
 ///

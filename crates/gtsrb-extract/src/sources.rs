@@ -9,10 +9,10 @@ use artifact::images::ImageSet;
 use embed::{Kernels, Provider, Runtime, View, Views};
 use stage::{Result, embeddings_dir};
 
-use crate::TOOL;
 use crate::args::Settings;
 use crate::backbone::Backbone;
 use crate::index::Index;
+use crate::{TOOL, VERSION};
 
 /// The inputs of a run and what is to be made of them.
 pub struct Sources {
@@ -89,7 +89,7 @@ fn view_of(settings: &Settings, backbone: &Backbone) -> Result<View> {
 fn work_of(images: &ImageSet, views: &Views) -> Work {
     Work {
         tool: TOOL.to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: VERSION.to_owned(),
         parameters: views.parameters(),
         inputs: BTreeMap::from([
             ("images".to_owned(), images.manifest().content()),

@@ -18,6 +18,8 @@ use crate::threshold;
 use reference::{Reference, references};
 
 const TOOL: &str = "gtsrb-predict";
+/// Raise the number with every change of what is made of the same inputs.
+const VERSION: &str = artifact::version!(1);
 
 const MODEL: &str = "classifier.onnx";
 
@@ -115,7 +117,7 @@ impl Sources {
     fn work(&self) -> Work {
         Work {
             tool: TOOL.to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: VERSION.to_owned(),
             parameters: json!({ "name": self.name, "threshold": self.threshold }),
             inputs: self.inputs.clone(),
         }

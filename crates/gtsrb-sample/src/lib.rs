@@ -35,6 +35,8 @@ use write::Row;
 
 /// The binary's name, which manifests and error messages use.
 const TOOL: &str = "gtsrb-sample";
+/// Raise the number with every change of what this stage makes of the same inputs and settings.
+const VERSION: &str = artifact::version!(1);
 
 /// What the stage made.
 #[derive(Serialize, Debug)]
@@ -85,7 +87,7 @@ pub fn run(args: &Args) -> Result<Outcome<Summary>> {
 fn work(settings: &Settings) -> Result<Work> {
     Ok(Work {
         tool: TOOL.to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: VERSION.to_owned(),
         parameters: serde_json::to_value(settings)
             .map_err(|e| Error::internal(format!("settings are no JSON: {e}")))?,
         inputs: BTreeMap::new(),

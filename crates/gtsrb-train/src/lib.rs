@@ -59,6 +59,8 @@ use verify::verify;
 use warm::{PARTIAL, Warm};
 
 const TOOL: &str = env!("CARGO_PKG_NAME");
+/// Raise the number with every change of what this stage makes of the same inputs and settings.
+const VERSION: &str = artifact::version!(1);
 
 /// Runs the stage, or one of its studies.
 ///
@@ -121,7 +123,7 @@ fn fit(args: &Args) -> Result<Outcome<Report>> {
 fn work_of(inputs: &Inputs, settings: &Settings) -> Result<Work> {
     let mut work = Work {
         tool: TOOL.to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: VERSION.to_owned(),
         parameters: serde_json::to_value(settings)
             .map_err(|e| Error::internal(format!("settings: {e}")))?,
         inputs: BTreeMap::from([
