@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use artifact::Hash;
+use artifact::embeddings::Cache;
 use clap::Parser as _;
 use stage::{Fault, Result};
 use tempfile::TempDir;
@@ -14,13 +16,14 @@ use crate::noise;
 pub type Reader = fn(&[u8]);
 
 /// All of them, by name.
-pub const READERS: [(&str, Reader); 6] = [
+pub const READERS: [(&str, Reader); 7] = [
     ("picture", picture),
     ("table", table),
     ("archive", archive),
     ("weights", weights),
     ("model", model),
     ("manifest", manifest),
+    ("part", part),
 ];
 
 thread_local! {
@@ -102,4 +105,21 @@ pub fn model(bytes: &[u8]) {
 pub fn manifest(bytes: &[u8]) {
     let path = file("manifest", "manifest.json", bytes);
     typed(artifact::Manifest::read(path.parent().unwrap(), "stage"));
+}
+
+/// The keys, and the numbers in an embedding, of the seed for [`part`].
+pub const PART: ([&[u8]; 3], usize) = ([b"a", b"b", b"c"], 4);
+
+/// A part of the embedding cache, with the name that its bytes ask for: whoever may write into a
+/// cache can do that.
+pub fn part(bytes: &[u8]) {
+    let (root, view) = (place().join("cache"), Hash::of(b"view"));
+    // Of the one before.
+    let _ = fs::remove_dir_all(&root);
+    file(&format!("cache/{view}"), &format!("part-{}.parquet", Hash::of(bytes)), bytes);
+    let keys = PART.0.map(Hash::of);
+    typed(Cache::open(&root, view).and_then(|mut cache| {
+        cache.forget_damaged()?;
+        cache.gather(&keys, PART.1).map(drop)
+    }));
 }

@@ -1,8 +1,11 @@
 //! Any bytes to any reader: an answer or an error, never a panic.
 
+use artifact::Hash;
+use artifact::embeddings::{Cache, Storage};
+use ndarray::Array2;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use torture::readers::READERS;
+use torture::readers::{PART, READERS};
 use torture::{files, root};
 
 /// Good files for a reader.
@@ -45,6 +48,20 @@ fn try_all(count: usize) {
             assert!(read.is_ok(), "{name} panics at mutation {number}");
         }
     }
+}
+
+/// A seed of another layout would be refused at once, and test nothing.
+#[test]
+fn the_seed_of_a_part_is_one() {
+    let (dir, view) = (tempfile::tempdir().unwrap(), Hash::of(b"view"));
+    let (keys, dims) = (PART.0.map(Hash::of), PART.1);
+    let writer = Cache::lock(dir.path(), view).unwrap();
+    let mut cache = Cache::open(dir.path(), view).unwrap();
+    let rows = Array2::from_shape_fn((keys.len(), dims), |(row, column)| (row + column) as f32);
+    cache.append(&writer, &keys, Storage::F16, rows.view()).unwrap();
+    let made = files(&dir.path().join(view.to_string()));
+    let made = made.into_iter().find(|(name, _)| name.starts_with("part-")).unwrap().1;
+    assert!(seeds("part").contains(&made), "put this there: {made:?}");
 }
 
 #[test]

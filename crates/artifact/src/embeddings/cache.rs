@@ -44,6 +44,7 @@ impl Cache {
     /// [`Busy`](stage::Fault::Busy) if parts are being removed and that takes long.
     pub fn open(root: &Path, view: Hash) -> Result<Self> {
         let cache = Self::inspect(root, view)?;
+        folder::warn_of_everybody(&cache.dir);
         cache.in_use.iter().for_each(|lock| lock.set_time(SystemTime::now()));
         Ok(cache)
     }
@@ -211,17 +212,22 @@ impl Cache {
         Ok(part)
     }
 
-    /// Takes over the parts of the same view under `other` that hold some of `wanted`. Gives
-    /// how many were taken; one that is damaged isn't, and is named.
+    /// Takes over the parts of the same view under `other`, which may be in a store, that hold
+    /// some of `wanted`. Gives how many were taken; one that is damaged isn't, and is named.
     ///
     /// # Errors
-    /// Where a file can't be read or written.
+    /// Where a file can't be read or written; those of the store.
     pub fn adopt(&mut self, writer: &Writer, other: &Path, wanted: &HashSet<Key>) -> Result<usize> {
         let other = Self::open(other, self.view)?;
         let useful: HashSet<usize> =
             wanted.iter().filter_map(|key| other.places.get(key)).map(|place| place.0).collect();
+        let useful = other.parts.iter().enumerate().filter(|(i, _)| useful.contains(i));
+        let useful: Vec<&PathBuf> = useful.map(|(_, part)| part).collect();
+        if let Some(elsewhere) = &other.elsewhere {
+            elsewhere.bring(useful.iter().copied())?;
+        }
         let mut taken = 0;
-        for (_, part) in other.parts.iter().enumerate().filter(|(i, _)| useful.contains(i)) {
+        for part in useful {
             let keys = part::content(part, self.view)?.keys;
             let mut copy = writer.create("part")?;
             let mut source = std::fs::File::open(part).map_err(|e| Error::read(part, &e))?;

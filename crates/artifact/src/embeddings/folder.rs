@@ -5,6 +5,8 @@
 //! removes parts takes it alone. Its time says when the view was last used.
 
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::sync::Once;
 use std::time::{Duration, SystemTime};
 
 use stage::{Error, Fault, Result};
@@ -27,6 +29,25 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) fn of(root: &Path, view: Hash) -> PathBuf {
     root.join(view.to_string())
 }
+
+/// Says once if everybody may write the folder `dir`: a part is held to its own name, and whoever
+/// may add parts decides what embeddings are.
+#[cfg(unix)]
+pub(super) fn warn_of_everybody(dir: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    static SAID: Once = Once::new();
+    if std::fs::metadata(dir).is_ok_and(|about| about.permissions().mode() & 0o002 != 0) {
+        let dir = dir.display();
+        SAID.call_once(|| {
+            tracing::warn!(
+                "everybody may write {dir}, and so decide what embeddings are: chmod o-w it"
+            );
+        });
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) fn warn_of_everybody(_dir: &Path) {}
 
 /// Says that the view in `dir` is in use, until the lock is dropped. None where there is no
 /// such folder, or where it can't be written, or where the file system has no locks: then

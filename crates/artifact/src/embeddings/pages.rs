@@ -68,7 +68,7 @@ pub(super) fn write_part<W: Write + Send>(
 }
 
 /// Bytes of a number.
-fn width(storage: Storage) -> usize {
+pub(super) fn width(storage: Storage) -> usize {
     match storage {
         Storage::F16 => 2,
         Storage::F32 => 4,

@@ -10,11 +10,13 @@ use half::slice::HalfFloatSliceExt as _;
 use ndarray::ArrayView2;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::Compression;
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{ChunkReader, FileReader as _, SerializedFileReader};
 use serde::{Deserialize, Serialize};
 use stage::{Error, Result};
 
-use super::pages::write_part;
+use super::pages::{width, write_part};
 use super::{Key, STAGE, to_key};
 use crate::table::{column, damaged, unwritten};
 use crate::{FileWriter, Hash};
@@ -115,6 +117,7 @@ pub(super) fn content_of(
     part: &Path,
     view: Hash,
 ) -> Result<Content> {
+    let bytes = reader.len();
     let builder =
         ParquetRecordBatchReaderBuilder::try_new(reader).map_err(|e| damaged(part, &e, STAGE))?;
     let about = builder.metadata().file_metadata().key_value_metadata();
@@ -123,6 +126,8 @@ pub(super) fn content_of(
         return Err(damaged(part, "it is not of this view", STAGE));
     }
     let (dims, storage) = kind(builder.schema()).map_err(|e| damaged(part, e, STAGE))?;
+    believable(builder.metadata(), bytes, dims * width(storage))
+        .map_err(|e| damaged(part, e, STAGE))?;
     let mask = ProjectionMask::columns(builder.parquet_schema(), ["key"]);
     let reader = builder
         .with_projection(mask)
@@ -138,6 +143,27 @@ pub(super) fn content_of(
         keys.extend(read.map_err(|e| damaged(part, e, STAGE))?);
     }
     Ok(Content { keys, dims, storage })
+}
+
+/// Refuses a part of `bytes` bytes that unpacks to more, where an embedding has `embedding` bytes:
+/// ours are as large as what is in them.
+fn believable(
+    about: &ParquetMetaData,
+    bytes: u64,
+    embedding: usize,
+) -> std::result::Result<(), &'static str> {
+    let mut rows = 0_u64;
+    for group in about.row_groups() {
+        rows = rows.saturating_add(u64::try_from(group.num_rows()).unwrap_or(u64::MAX));
+        if group.columns().iter().any(|column| column.compression() != Compression::UNCOMPRESSED) {
+            return Err("it is compressed, as no part is");
+        }
+    }
+    let row = (size_of::<Key>() + embedding) as u64;
+    if rows.saturating_mul(row) > bytes {
+        return Err("it claims more rows than it has bytes for");
+    }
+    Ok(())
 }
 
 /// Dimensions and storage of a part's embeddings.
@@ -183,4 +209,48 @@ pub(super) fn copy_row(
         return Err("embeddings are neither f16 nor f32");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::table;
+    use parquet::arrow::ArrowWriter;
+
+    /// A part of `rows` rows that are all the same, packed as well as Parquet can.
+    fn packed(dir: &Path, rows: usize, compression: Compression) -> PathBuf {
+        let (path, keys) = (dir.join(name(Hash::of(b"x"))), vec![Hash::of(b"key"); rows]);
+        let element = Arc::new(Field::new("element", DataType::Float32, false));
+        let numbers = Arc::new(Float32Array::from(vec![0.5; 8 * rows]));
+        let embeddings = FixedSizeListArray::new(Arc::clone(&element), 8, numbers, None);
+        let keys = super::super::keys_array(keys.into_iter()).unwrap();
+        let schema = Arc::new(Schema::new(vec![
+            Field::new("key", DataType::FixedSizeBinary(32), false),
+            Field::new("embedding", DataType::FixedSizeList(element, 8), false),
+        ]));
+        let metadata = [(VIEW, Hash::of(b"view").to_string())];
+        let properties = table::properties(&metadata).set_compression(compression).build();
+        let file = std::fs::File::create(&path).unwrap();
+        let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).unwrap();
+        let columns = vec![keys, Arc::new(embeddings) as _];
+        writer.write(&arrow::array::RecordBatch::try_new(schema, columns).unwrap()).unwrap();
+        writer.close().unwrap();
+        path
+    }
+
+    #[test]
+    fn parts_that_claim_too_much_are_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = |rows, compression| {
+            let part = packed(dir.path(), rows, compression);
+            content(&part, Hash::of(b"view")).map(|content| content.keys.len())
+        };
+        assert_eq!(read(3, Compression::UNCOMPRESSED).unwrap(), 3);
+        for (rows, compression) in [(500_000, Compression::UNCOMPRESSED), (3, Compression::SNAPPY)]
+        {
+            assert_eq!(read(rows, compression).unwrap_err().fault().code(), 65);
+        }
+    }
 }

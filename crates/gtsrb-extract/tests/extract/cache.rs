@@ -164,6 +164,26 @@ fn a_cache_that_is_held_or_read_only_serves_what_it_has() {
     assert!(run.fails(75, &[]).contains(".lock"));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_cache_for_everybody_to_write_is_named() {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+    if !runtime() {
+        return;
+    }
+    let run = Run::new(&images(0..20));
+    let first = run.extract(&[]);
+    let view = run.cache().join(first["summary"]["view"].as_str().unwrap());
+    let warnings = || {
+        let said = String::from_utf8(run.command(&[]).output().unwrap().stderr).unwrap();
+        said.matches("everybody may write").count()
+    };
+    assert_eq!(warnings(), 0);
+    std::fs::set_permissions(&view, Permissions::from_mode(0o777)).unwrap();
+    assert_eq!(warnings(), 1);
+}
+
 #[test]
 fn verify_finds_what_the_cache_has_wrong() {
     if !runtime() {
