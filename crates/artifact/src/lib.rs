@@ -29,7 +29,7 @@ mod table;
 pub use answers::Answers;
 pub use hash::{Hash, HashBuilder};
 pub use link::switch;
-pub use listing::fetch_folder;
+pub use listing::{fetch_folder, folders_in_store};
 pub use manifest::{FORMAT, FileRecord, Manifest, Work};
 pub use markdown::markdown;
 pub use output::{FileWriter, Output, Staged};

@@ -1,7 +1,7 @@
 //! Mirrors of folders that aren't artifacts: pictures that somebody put into an object store.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use stage::{Error, Result};
 use store::{Object, each};
@@ -30,6 +30,19 @@ pub fn fetch_folder(dir: &Path) -> Result<()> {
     }
     let _alone = Lock::wait(&dir.join(".lock"), Kind::Alone, stage::store_timeout())?;
     mirror.pull_listing()
+}
+
+/// The mirrors of the folders in the store's folder that `dir` mirrors, by name.
+///
+/// # Errors
+/// Those of the store; [`Usage`](stage::Fault::Usage) if `dir` mirrors none.
+pub fn folders_in_store(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mirror = Mirror::of(dir)?
+        .ok_or_else(|| Error::usage(format!("{} is in no object store", dir.display())))?;
+    let objects = mirror.store.list()?;
+    let names: BTreeSet<&str> =
+        objects.iter().filter_map(|object| Some(object.name.split_once('/')?.0)).collect();
+    Ok(names.into_iter().map(|name| dir.join(name)).collect())
 }
 
 impl Mirror {

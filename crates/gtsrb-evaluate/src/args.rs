@@ -45,7 +45,8 @@ pub enum Command {
     /// Refuses, with exit code 65, a model whose test accuracy is below the lower bound of the
     /// published one's 95 % interval. With --dry-run it is judged only.
     Publish {
-        /// The folder of all releases; `gtsrb-predict --run DIR/current` uses the published one
+        /// The folder of all releases, or its URL; `gtsrb-predict --run DIR/current` uses the
+        /// published one
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
         /// Refuse a lower test accuracy than this

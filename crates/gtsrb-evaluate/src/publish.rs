@@ -2,7 +2,8 @@
 //!
 //! A release is a folder that `gtsrb-predict --run` reads: the run's model, and of its results what
 //! tells how good it is. It is written whole before the link `current` points to it, so that
-//! readers see the old one or the new one.
+//! readers see the old one or the new one. An object store has no links: there `current` is a
+//! second copy, whose manifests are replaced, each in one step.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use artifact::{Hash, HashBuilder, Manifest, Output, Staged, Work};
 use serde::Serialize;
 use serde_json::json;
-use stage::{Error, Outcome, Result};
+use stage::{Error, Fault, Outcome, Result};
 
 use crate::metrics::{Interval, Metrics};
 use crate::words::{percent, percent_range};
@@ -63,31 +64,23 @@ pub fn publish(
     at_least: Option<f64>,
     only_look: bool,
 ) -> Result<Outcome<Published>> {
-    if stage::local(to)? != to {
-        return Err(Error::usage("--to must be a local folder: a link is switched in it"));
-    }
     let candidate = Candidate::read(run)?;
-    let link = to.join(CURRENT);
-    let earlier = Release::read(&link)?;
+    let releases = stage::local(to)?;
+    let earlier = Release::read(&releases.join(CURRENT))?;
     candidate.pass(at_least, earlier.as_ref())?;
     if only_look {
         return Ok(Outcome::Planned(candidate.plan(to)));
     }
-    // For its lock: nothing is committed to the folder itself.
-    let _alone = Output::open(to)?;
     let name = candidate.name();
-    let output = Output::open(&to.join(&name))?;
-    let whole = output.current(&candidate.work)?.is_some();
-    if !whole {
-        let files = candidate.stage(&output)?;
-        output.commit(candidate.work.clone(), files, BTreeMap::new(), BTreeMap::new())?;
-    }
-    let there = std::fs::read_link(&link).is_ok_and(|target| target == Path::new(&name));
-    if !there {
-        artifact::switch(&link, &name)?;
-    }
-    let published = candidate.published(link, to.join(&name));
-    Ok(if whole && there { Outcome::Current(published) } else { Outcome::Done(published) })
+    let there = if releases == to {
+        candidate.link(to, &name)?
+    } else {
+        let release = candidate.copy_to(&releases.join(&name))?;
+        let current = candidate.copy_to(&releases.join(CURRENT))?;
+        release && current
+    };
+    let published = candidate.published(to.join(CURRENT), to.join(&name));
+    Ok(if there { Outcome::Current(published) } else { Outcome::Done(published) })
 }
 
 /// A run that may be published.
@@ -108,10 +101,10 @@ struct Release {
 impl Release {
     /// Reads the results in `dir`; there are none where nothing was published yet.
     fn read(dir: &Path) -> Result<Option<Self>> {
-        if !dir.join("manifest.json").exists() {
-            return Ok(None);
-        }
-        let manifest = Manifest::read(dir, EVALUATE)?;
+        let manifest = match Manifest::read(dir, EVALUATE) {
+            Err(e) if e.fault() == Fault::Missing => return Ok(None),
+            manifest => manifest?,
+        };
         manifest.verify(dir, "metrics.json")?;
         let images = manifest.work.inputs.get("images").copied();
         Ok(Some(Self { metrics: Metrics::read(dir)?, images }))
@@ -137,7 +130,7 @@ impl Candidate {
         })?;
         let work = Work {
             tool: EVALUATE.into(),
-            version: env!("CARGO_PKG_VERSION").into(),
+            version: crate::VERSION.into(),
             parameters: json!({ "published": true }),
             inputs,
         };
@@ -189,30 +182,58 @@ impl Candidate {
         )
     }
 
-    /// Copies the model with its manifest, and some results; the release's own manifest lists all.
-    fn stage(&self, output: &Output) -> Result<Vec<Staged>> {
-        let kept = |name: &&String| RESULTS.contains(&name.as_str());
-        let results = self.results.outputs.keys().filter(kept);
-        let mut staged = results
-            .map(|name| self.copy(&self.results, name, name, output))
-            .collect::<Result<Vec<_>>>()?;
-        for name in self.model.outputs.keys() {
-            staged.push(self.copy(&self.model, name, &in_model(name), output)?);
+    /// Makes the release `name` in the local folder `to` and points the link there; gives whether
+    /// both were so before.
+    fn link(&self, to: &Path, name: &str) -> Result<bool> {
+        // For its lock: nothing is committed to the folder itself.
+        let _alone = Output::open(to)?;
+        let output = Output::open(&to.join(name))?;
+        let whole = output.current(&self.work)?.is_some();
+        if !whole {
+            let mut files = self.stage_results(&output)?;
+            files.extend(self.stage_model(&in_model(""), &output)?);
+            let manifest = in_model("manifest.json");
+            files.push(copy(&self.run.join(&manifest), &manifest, None, &output)?);
+            output.commit(self.work.clone(), files, BTreeMap::new(), BTreeMap::new())?;
         }
-        let name = in_model("manifest.json");
-        staged.push(copy(&self.run.join(&name), &name, output)?);
-        Ok(staged)
+        let link = to.join(CURRENT);
+        let there = std::fs::read_link(&link).is_ok_and(|target| target == Path::new(name));
+        if !there {
+            artifact::switch(&link, name)?;
+        }
+        Ok(whole && there)
     }
 
-    /// Copies the run's file `path`, which `manifest` calls `name`.
-    fn copy(&self, manifest: &Manifest, name: &str, path: &str, to: &Output) -> Result<Staged> {
-        let from = self.run.join(path);
-        let copy = copy(&from, path, to)?;
-        if copy.record().hash != manifest.outputs[name].hash {
-            let (from, tool) = (from.display(), &manifest.work.tool);
-            return Err(Error::data(format!("{from} differs from its manifest: run {tool} again")));
+    /// Makes `dir`, the mirror of a folder in a store, hold the release: its model first, an
+    /// artifact like the run's, and then its results. Gives whether it held it before.
+    fn copy_to(&self, dir: &Path) -> Result<bool> {
+        let output = Output::open(&dir.join(MODEL.0))?;
+        let model = output.current(&self.model.work)?.is_some();
+        if !model {
+            let Manifest { work, counters, facts, .. } = self.model.clone();
+            let files = self.stage_model("", &output)?;
+            output.commit(work, files, counters, facts)?;
         }
-        Ok(copy)
+        let output = Output::open(dir)?;
+        let results = output.current(&self.work)?.is_some();
+        if !results {
+            let files = self.stage_results(&output)?;
+            output.commit(self.work.clone(), files, BTreeMap::new(), BTreeMap::new())?;
+        }
+        Ok(model && results)
+    }
+
+    /// Copies some results.
+    fn stage_results(&self, to: &Output) -> Result<Vec<Staged>> {
+        let kept = RESULTS.into_iter().filter(|name| self.results.outputs.contains_key(*name));
+        kept.map(|name| copy_of(&self.run, &self.results, name, name, to)).collect()
+    }
+
+    /// Copies the model's files, as `prefix` and their names.
+    fn stage_model(&self, prefix: &str, to: &Output) -> Result<Vec<Staged>> {
+        let (dir, model) = (self.run.join(MODEL.0), &self.model);
+        let names = model.outputs.keys();
+        names.map(|name| copy_of(&dir, model, name, &format!("{prefix}{name}"), to)).collect()
     }
 
     fn published(self, current: PathBuf, release: PathBuf) -> Published {
@@ -226,7 +247,24 @@ fn in_model(name: &str) -> String {
     format!("{}/{name}", MODEL.0)
 }
 
-fn copy(from: &Path, name: &str, output: &Output) -> Result<Staged> {
+/// Copies the file `name` of the artifact in `dir` as `target`, if it is what `manifest` says.
+fn copy_of(
+    dir: &Path,
+    manifest: &Manifest,
+    name: &str,
+    target: &str,
+    to: &Output,
+) -> Result<Staged> {
+    let (from, record) = (dir.join(name), &manifest.outputs[name]);
+    let copy = copy(&from, target, record.rows, to)?;
+    if copy.record().hash != record.hash {
+        let (from, tool) = (from.display(), &manifest.work.tool);
+        return Err(Error::data(format!("{from} differs from its manifest: run {tool} again")));
+    }
+    Ok(copy)
+}
+
+fn copy(from: &Path, name: &str, rows: Option<u64>, output: &Output) -> Result<Staged> {
     let mut file = File::open(from).map_err(|e| Error::read(from, &e))?;
     let mut writer = output.create(name)?;
     let mut block = vec![0; 1 << 20];
@@ -234,7 +272,7 @@ fn copy(from: &Path, name: &str, output: &Output) -> Result<Staged> {
         stage::check_interrupt()?;
         let read = file.read(&mut block).map_err(|e| Error::read(from, &e))?;
         if read == 0 {
-            return writer.finish(None);
+            return writer.finish(rows);
         }
         writer.write_all(&block[..read]).map_err(|e| Error::io(e.to_string()))?;
     }

@@ -74,7 +74,7 @@ pub enum Command {
 /// What `merge` takes.
 #[derive(clap::Args, Debug)]
 pub struct MergeArgs {
-    /// Another cache folder to take embeddings from; may be repeated
+    /// Another cache folder to take embeddings from, or its URL; may be repeated
     #[arg(long, value_name = "DIR")]
     pub from: Vec<PathBuf>,
     /// How many shards there are, to say which of them is missing

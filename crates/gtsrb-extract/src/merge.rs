@@ -4,7 +4,7 @@
 use artifact::Output;
 use artifact::embeddings::{Cache, Embedded, Key, Shard};
 use embed::View;
-use stage::{Error, Outcome, Result, embeddings_dir};
+use stage::{Error, Outcome, Result, embeddings_dir, local};
 
 use crate::args::{Args, MergeArgs, Settings};
 use crate::index::Index;
@@ -77,11 +77,14 @@ fn take_over(
     cache.forget_damaged()?;
     cache.remove_damaged(&writer)?;
     sources.describe(view)?;
-    for from in &options.from {
-        std::fs::read_dir(from).map_err(|e| Error::read(from, &e))?;
+    for named in &options.from {
+        let from = local(named)?;
+        if from == *named {
+            std::fs::read_dir(&from).map_err(|e| Error::read(&from, &e))?;
+        }
         let missing = index.missing(&cache, None);
         let parts = cache.adopt(&writer, &from.join("embeddings"), &missing)?;
-        tracing::info!("{parts} parts from {}", from.display());
+        tracing::info!("{parts} parts from {}", named.display());
     }
     cache.settle()?;
     Ok((cache, before))

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use artifact::Hash;
 use artifact::embeddings::{Cache, Compacted, Embedded, ViewFolder, remove, views};
+use artifact::{Hash, folders_in_store};
 use stage::{
-    Common, Error, Fault, Outcome, Result, check_interrupt, embeddings_dir, runs_dir, url_of,
+    Common, Error, Fault, Outcome, Result, check_interrupt, embeddings_dir, local, runs_dir, url_of,
 };
 
 use crate::args::{Args, CacheCommand};
@@ -21,7 +21,9 @@ type References = BTreeMap<Hash, Vec<PathBuf>>;
 pub fn run(args: &Args, command: &CacheCommand) -> Result<Outcome<Summary>> {
     if url_of(&embeddings_dir()?).is_some() {
         return Err(Error::usage(
-            "only a local cache can be tidied: EMBEDDINGS_DIR names an object store",
+            "only a local cache can be tidied, and EMBEDDINGS_DIR names an object store: set it to a \
+             local folder, or remove folders of views there with the store's own tools (runs name \
+             theirs in embeddings/manifest.json)",
         ));
     }
     match command {
@@ -156,32 +158,39 @@ fn references(common: &Common, more: &[PathBuf]) -> Result<References> {
         runs => runs?,
     };
     for folder in more {
-        runs.extend(runs_in(folder)?);
+        runs.extend(runs_in(&local(folder)?)?);
     }
     if common.run.is_some() || common.config.is_some() {
         runs.push(common.run_dir()?);
     }
     let mut references = References::new();
     for run in runs {
-        if run.join("embeddings/manifest.json").exists() {
-            for view in Embedded::open(&run)?.views()? {
-                let known = references.entry(view).or_default();
-                if !known.contains(&run) {
-                    known.push(run.clone());
-                }
+        let embedded = match Embedded::open(&run) {
+            Err(e) if e.fault() == Fault::Missing => continue,
+            embedded => embedded?,
+        };
+        for view in embedded.views()? {
+            let known = references.entry(view).or_default();
+            if !known.contains(&run) {
+                known.push(run.clone());
             }
         }
     }
     Ok(references)
 }
 
+/// Everything in `folder` that may be a run.
 fn runs_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    if url_of(folder).is_some() {
+        return folders_in_store(folder);
+    }
     let cannot = |e| Error::read(folder, &e);
     let entries = std::fs::read_dir(folder).map_err(cannot)?;
     let mut runs = entries
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<std::io::Result<Vec<_>>>()
         .map_err(cannot)?;
+    runs.retain(|run| run.is_dir());
     runs.sort();
     Ok(runs)
 }

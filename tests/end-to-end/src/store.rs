@@ -103,8 +103,15 @@ impl<'a> Machine<'a> {
 
     /// A stage on the store.
     pub fn stage(&self, binary: &str, config: &Path) -> Command {
+        let mut command = self.command(binary, &["--config"]);
+        command.arg(config);
+        command
+    }
+
+    /// A program on the store.
+    pub fn command(&self, binary: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(root().join("target/release").join(binary));
-        command.arg("--config").arg(config);
+        command.args(arguments);
         self.on_store(&mut command);
         command
     }

@@ -43,8 +43,8 @@ fn ends_with(code: i32, output: &Output) -> String {
 }
 
 /// A whole run by `make` on `machine`, and again on one that has nothing.
-fn pipeline(place: &Place, endpoint: &str) {
-    let local = place.config("sample", SMALL);
+fn pipeline(place: &Place, endpoint: &str, text: &str) {
+    let local = place.config("sample", text);
     succeed(&mut place.make(&[&local]));
     let expected = snapshot(&place.run("sample"));
     let first = Machine::new(place, "first", endpoint);
@@ -78,7 +78,7 @@ fn a_store_that_fails_holds_the_same_bytes() {
         return;
     }
     if let Some(server) = Server::faulty(&place, 5, 0.05, 1) {
-        pipeline(&place, &server.endpoint);
+        pipeline(&place, &server.endpoint, SMALL);
     }
 }
 
@@ -88,7 +88,10 @@ fn moto_agrees() {
         return;
     }
     if let Some(server) = Server::moto() {
-        pipeline(&Place::new(), &server.endpoint);
+        // A part of the cache is sent in pieces.
+        let large = SMALL.replace("\"block2:3\"", "\"block2:8\"");
+        let large = format!("{large}[extract]\nstorage = \"f32\"\n");
+        pipeline(&Place::new(), &server.endpoint, &large);
     }
 }
 
@@ -144,10 +147,8 @@ fn workers_that_die_end_in_the_unsharded_bytes() {
         assert!(worker.wait().unwrap().success());
     }
     let last = Machine::new(&place, "last", &server.endpoint);
-    let mut merge = Command::new(end_to_end::root().join("target/release/gtsrb-extract"));
-    merge.args(["merge", "--shards", "8", "--config"]).arg(&config);
-    last.on_store(&mut merge);
-    succeed(&mut merge);
+    let merge = ["merge", "--shards", "8", "--config"];
+    succeed(last.command("gtsrb-extract", &merge).arg(&config));
 
     let files = |run: &Path| snapshot(&run.join("embeddings"));
     assert_eq!(files(&last.mirror()), files(&place.run("sample")));
@@ -160,6 +161,75 @@ fn workers_that_die_end_in_the_unsharded_bytes() {
         snapshot(&last.mirror().join("model")),
         snapshot(&place.run("sample").join("model"))
     );
+}
+
+#[test]
+fn models_are_published_in_a_store_and_embeddings_taken_from_it() {
+    let place = Place::new();
+    if !ready() {
+        return;
+    }
+    let Some(server) = Server::faulty(&place, 5, 0.02, 6) else { return };
+    let text = config(&place, SMALL);
+    let argument = format!("CONFIG={}", text.display());
+    succeed(&mut place.make(&[&argument]));
+    let first = Machine::new(&place, "first", &server.endpoint);
+    let mut make = place.make(&[&argument]);
+    first.on_store(&mut make);
+    succeed(&mut make);
+
+    publish_and_predict(&place, &text, &server);
+    take_embeddings(&place, &text, &server);
+}
+
+/// Publishes on one machine and predicts on another.
+fn publish_and_predict(place: &Place, config: &Path, server: &Server) {
+    let publish = |machine: &str, flags: &[&str]| {
+        let machine = Machine::new(place, machine, &server.endpoint);
+        let mut publish = machine.command("gtsrb-evaluate", &["publish", "--config"]);
+        publish.arg(config).args(["--to", "s3://bucket/models", "--skip-code"]).args(flags);
+        publish.output().unwrap()
+    };
+    let current = server.path("models/current/manifest.json");
+    ends_with(65, &publish("second", &["--at-least", "1"]));
+    ends_with(0, &publish("second", &["--dry-run"]));
+    assert!(!current.exists());
+    ends_with(0, &publish("second", &[]));
+    let published = std::fs::read(&current).unwrap();
+    // Where it isn't known, too.
+    ends_with(99, &publish("third", &[]));
+    ends_with(65, &publish("third", &["--at-least", "1"]));
+    assert_eq!(std::fs::read(&current).unwrap(), published);
+
+    let run = place.run("sample");
+    let picture = run.join("data/GTSRB/Final_Test/Images/00000.ppm");
+    let predict = |command: &mut Command, run: &str| {
+        succeed(command.args(["--json", "--run", run]).arg(&picture)).0
+    };
+    let fourth = Machine::new(place, "fourth", &server.endpoint);
+    let there = predict(&mut fourth.command("gtsrb-predict", &[]), "s3://bucket/models/current");
+    let here = predict(&mut fourth.command("gtsrb-predict", &[]), run.to_str().unwrap());
+    assert_eq!(there, here);
+}
+
+/// Writes a local run's index from embeddings in the store.
+fn take_embeddings(place: &Place, config: &Path, server: &Server) {
+    let machine = Machine::new(place, "fifth", &server.endpoint);
+    let (run, local) = (place.run("sample"), place.path().join("taken"));
+    let expected = snapshot(&run.join("embeddings"));
+    std::fs::remove_dir_all(run.join("embeddings")).unwrap();
+    let mut merge = machine.command("gtsrb-extract", &["merge", "--from", "s3://bucket"]);
+    merge.arg("--config").arg(config).arg("--run").arg(&run).env("EMBEDDINGS_DIR", &local);
+    succeed(&mut merge);
+    assert_eq!(snapshot(&run.join("embeddings")), expected);
+
+    // Which runs refer to what a local cache holds is known of those in the store, too.
+    let mut list = machine.command("gtsrb-extract", &["cache", "ls"]);
+    let (list, _) = succeed(list.env("EMBEDDINGS_DIR", &local));
+    assert!(list.contains("s3/bucket/runs/sample"), "{list}");
+    let message =
+        ends_with(64, &machine.command("gtsrb-extract", &["cache", "gc"]).output().unwrap());
+    assert!(message.contains("EMBEDDINGS_DIR"), "{message}");
 }
 
 #[test]
