@@ -129,17 +129,26 @@ test: build setup $(VENV) ## every test; GTSRB_MINI=DIR adds those on real frame
 .PHONY: test-airflow
 test-airflow: build setup .venv-airflow/ready ## the sample pipeline in Airflow, killed and retried
 	@$(PYTHON) tests/airflow/check.py .venv-airflow/bin/airflow . '$(DOWNLOADS)' '$(RUNS_DIR)/airflow'
+	@.venv-airflow/bin/python tests/airflow/pods.py . '$(RUNS_DIR)/airflow/pods'
 
-.venv-airflow/ready: pipelines/airflow/requirements.txt
+# For clusters too; one machine needs requirements.txt alone.
+.venv-airflow/ready: pipelines/airflow/requirements-cluster.txt pipelines/airflow/requirements.txt
 	@rm -rf .venv-airflow && $(PYTHON) -m venv .venv-airflow
 	@.venv-airflow/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
+STORE := target/store/release/store-with-faults
+.PHONY: test-store test-distributed
+test-distributed: build setup .venv-airflow/ready $(STORE) ## the same on Celery with Redis: two workers, one of which dies
+	@command -v redis-server > /dev/null || { echo 'error: test-distributed: there is no redis-server: apt-get install redis-server' >&2; exit 69; }
+	@$(PYTHON) tests/airflow/distributed.py .venv-airflow/bin/airflow . '$(DOWNLOADS)' $(STORE) '$(RUNS_DIR)/distributed'
+
 # The store is compiled here alone, outside of the workspace.
-.PHONY: test-store
-test-store: build setup .venv-store/ready ## runs and caches in object stores, among them one that fails on purpose
+$(STORE): $(wildcard tests/store/src/*.rs tests/store/Cargo.*)
 	@cargo build --release --quiet --manifest-path tests/store/Cargo.toml --target-dir target/store
-	@PYTHON='$(PYTHON)' STORE_SERVER='$(abspath target/store/release/store-with-faults)' \
+
+test-store: build setup .venv-store/ready $(STORE) ## runs and caches in object stores, among them one that fails on purpose
+	@PYTHON='$(PYTHON)' STORE_SERVER='$(abspath $(STORE))' \
 	    MOTO_SERVER='$(abspath .venv-store/bin/moto_server)' setup/test-environment '$(DOWNLOADS)' '' \
 	    cargo test --release --workspace --test stores
 

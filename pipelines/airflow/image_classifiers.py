@@ -10,6 +10,7 @@ The DAGs read these variables of the environment that Airflow's processes have:
     CLASSIFIERS_HOME   the folder with target/release and pipelines (default: two above this one)
     RUNS_DIR, CACHE_DIR, EMBEDDINGS_DIR, ORT_DYLIB_PATH, BACKBONE_WEIGHTS, and for an object
                        store its variables, as the stages do
+    CLASSIFIERS_IMAGE  makes every stage a pod of this image, see pods.py
 """
 
 import os
@@ -19,6 +20,11 @@ from pathlib import Path
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, Asset, Param, RetryDecision, RetryPolicy, task
+
+if os.environ.get("CLASSIFIERS_IMAGE"):
+    from pods import PodOperator as Operator
+else:
+    Operator = BashOperator
 
 HOME = Path(os.environ.get("CLASSIFIERS_HOME") or Path(__file__).resolve().parents[2])
 RUNS = os.environ.get("RUNS_DIR") or "runs"
@@ -32,7 +38,7 @@ class ExitCodes(RetryPolicy):
     FINAL = {64, 65, 66, 70, 73, 78}
 
     def evaluate(self, exception, try_number, max_tries, context=None):
-        code = re.search(r"exit code (\d+)", str(exception))
+        code = re.search(r"exit[ _]code\W+(\d+)", str(exception))
         if code and int(code[1]) in self.FINAL:
             return RetryDecision.fail(f"exit code {code[1]} stays until something is changed")
         return RetryDecision.default()
@@ -118,21 +124,21 @@ def build(config: Path) -> DAG:
             count = params["shards"]
             return [env | {"SHARD": f"{share}/{count}"} for share in range(1, count + 1)]
 
-        ingest = BashOperator(
+        ingest = Operator(
             **stage("ingest", 'gtsrb-ingest --source "$DATA"', env=env, outlets=[images]))
-        backbone = BashOperator(**stage("backbone", "gtsrb-backbone", env=env))
-        extract = BashOperator.partial(
+        backbone = Operator(**stage("backbone", "gtsrb-backbone", env=env))
+        extract = Operator.partial(
             **stage("extract", 'gtsrb-extract --shard "$SHARD"', pool=POOL),
         ).expand(env=shares())
-        merge = BashOperator(
+        merge = Operator(
             **stage("merge", 'gtsrb-extract merge --shards "$SHARDS"', env=env))
-        train = BashOperator(**stage("train", "gtsrb-train", env=env))
-        evaluate = BashOperator(**stage("evaluate", "gtsrb-evaluate", env=env))
-        gate = BashOperator(**stage("gate", f"{publishing} --dry-run", env=env))
-        publish = BashOperator(**stage("publish", publishing, env=env, outlets=[model]))
+        train = Operator(**stage("train", "gtsrb-train", env=env))
+        evaluate = Operator(**stage("evaluate", "gtsrb-evaluate", env=env))
+        gate = Operator(**stage("gate", f"{publishing} --dry-run", env=env))
+        publish = Operator(**stage("publish", publishing, env=env, outlets=[model]))
         ingest >> backbone >> extract >> merge >> train >> evaluate >> gate >> publish
         if name == "sample":
-            BashOperator(**stage("sample", "gtsrb-sample", env=env)) >> ingest
+            Operator(**stage("sample", "gtsrb-sample", env=env)) >> ingest
     return dag
 
 

@@ -17,6 +17,8 @@ import threading
 import time
 from pathlib import Path
 
+import common
+
 airflow = sys.argv[1]
 repository, downloads, folder = (Path(argument).resolve() for argument in sys.argv[2:])
 database = folder / "airflow.db"
@@ -25,23 +27,10 @@ ALL = {*STAGES, "shares", "extract 0", "extract 1"}
 METRICS = folder / "runs/sample/metrics.json"
 
 
-def environment():
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "AIRFLOW_HOME": str(folder),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(repository / "pipelines/airflow"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}",
-        "CLASSIFIERS_HOME": str(repository),
-        "RUNS_DIR": str(folder / "runs"),
-        "CACHE_DIR": str(folder / "cache"),
-        "RETRY_SECONDS": "1",
-    }
-
-
 def run(*arguments):
-    return subprocess.run([airflow, *arguments], env=environment(), capture_output=True, text=True)
+    env = common.environment(folder, repository, database)
+    env |= {"RUNS_DIR": str(folder / "runs"), "CACHE_DIR": str(folder / "cache")}
+    return subprocess.run([airflow, *arguments], env=env, capture_output=True, text=True)
 
 
 def must(*arguments):
@@ -76,9 +65,7 @@ def test_dag(**conf):
 
 
 def expect(what, condition, seen):
-    if not condition:
-        sys.exit(f"FAILED: {what}: {seen}\nAirflow's log: {folder / 'last.log'}")
-    print(f"ok: {what}")
+    common.expect(what, condition, seen, folder / "last.log")
 
 
 def digest(path):

@@ -1,0 +1,25 @@
+"""What the tests in Airflow share."""
+
+import os
+import sys
+
+
+def environment(folder, repository, database):
+    """Airflow with its home in `folder` and the repository's DAGs; nothing else from outside."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "AIRFLOW_HOME": str(folder),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(repository / "pipelines/airflow"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}",
+        "CLASSIFIERS_HOME": str(repository),
+        "RETRY_SECONDS": "1",
+    }
+
+
+def expect(what, condition, seen, log):
+    """Says that `what` is so, or ends with what was `seen` instead."""
+    if not condition:
+        sys.exit(f"FAILED: {what}: {seen}\nAirflow's log: {log}")
+    print(f"ok: {what}", flush=True)
