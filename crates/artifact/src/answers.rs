@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use arrow::array::{Array, FixedSizeListArray, Float32Array, Int64Array, RecordBatch, StringArray};
+use arrow_array::{Array, FixedSizeListArray, Float32Array, Int64Array, RecordBatch, StringArray};
 use ndarray::Array2;
 use stage::Result;
 
@@ -76,8 +76,8 @@ fn add(
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::ArrayRef;
-    use arrow::datatypes::{DataType, Field};
+    use arrow_array::ArrayRef;
+    use arrow_schema::{DataType, Field};
     use ndarray::array;
     use parquet::arrow::ArrowWriter;
     use stage::Fault;

@@ -4,10 +4,10 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use arrow::array::{
+use arrow_array::{
     ArrayRef, FixedSizeListArray, Float32Array, Int32Array, Int64Array, RecordBatch, StringArray,
 };
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow_schema::{ArrowError, DataType, Field, Schema};
 use ndarray::ArrayView2;
 use parquet::arrow::ArrowWriter;
 use stage::{Error, Result};
@@ -47,7 +47,7 @@ impl Predictions<'_> {
         schema(width, self.labels.is_some(), self.folds.is_some())
     }
 
-    fn batch(&self) -> arrow::error::Result<RecordBatch> {
+    fn batch(&self) -> std::result::Result<RecordBatch, ArrowError> {
         let flat = Float32Array::from_iter_values(self.probabilities.iter().copied());
         let width = self.probabilities.ncols() as i32;
         let lists = FixedSizeListArray::try_new(element(), width, Arc::new(flat), None)?;

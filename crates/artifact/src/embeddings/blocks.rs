@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use arrow::array::FixedSizeListArray;
-use arrow::datatypes::{DataType, Field};
+use arrow_array::FixedSizeListArray;
+use arrow_schema::{DataType, Field};
 use ndarray::parallel::prelude::*;
 use ndarray::{Array2, ArrayViewMut2};
 use parquet::arrow::ProjectionMask;

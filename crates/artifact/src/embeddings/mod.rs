@@ -22,7 +22,7 @@ mod views;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, FixedSizeBinaryArray};
+use arrow_array::{ArrayRef, FixedSizeBinaryArray};
 use stage::{Error, Result};
 
 pub use blocks::Blocks;

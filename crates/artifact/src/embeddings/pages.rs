@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::io::{BufWriter, Write};
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
 use half::f16;
 use half::slice::HalfFloatSliceExt as _;
@@ -210,8 +210,8 @@ fn add_run(levels: &mut Vec<u8>, count: usize, level: u8) {
 mod tests {
     use super::*;
     use crate::Hash;
-    use arrow::array::{Array, AsArray as _};
-    use arrow::datatypes::{Float16Type, Float32Type};
+    use arrow_array::types::{Float16Type, Float32Type};
+    use arrow_array::{Array, cast::AsArray as _};
     use ndarray::Array2;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -232,7 +232,8 @@ mod tests {
                 let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
                 let reader = reader.with_batch_size(rows).build().unwrap();
                 let batches: Vec<_> = reader.map(|batch| batch.unwrap()).collect();
-                let batch = arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap();
+                let batch =
+                    arrow_select::concat::concat_batches(&batches[0].schema(), &batches).unwrap();
                 assert_eq!(
                     *batch.schema(),
                     schema(storage, dims).with_metadata(batch.schema().metadata.clone())

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use arrow::array::{Array, FixedSizeBinaryArray, FixedSizeListArray, Float16Array, Float32Array};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow_array::{Array, FixedSizeBinaryArray, FixedSizeListArray, Float16Array, Float32Array};
+use arrow_schema::{DataType, Field, Schema};
 use half::slice::HalfFloatSliceExt as _;
 use ndarray::ArrayView2;
 use parquet::arrow::ProjectionMask;
@@ -235,7 +235,7 @@ mod tests {
         let file = std::fs::File::create(&path).unwrap();
         let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).unwrap();
         let columns = vec![keys, Arc::new(embeddings) as _];
-        writer.write(&arrow::array::RecordBatch::try_new(schema, columns).unwrap()).unwrap();
+        writer.write(&arrow_array::RecordBatch::try_new(schema, columns).unwrap()).unwrap();
         writer.close().unwrap();
         path
     }
