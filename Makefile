@@ -126,6 +126,23 @@ test: build setup $(VENV) ## every test; GTSRB_MINI=DIR adds those on real frame
 	@PYTHON='$(abspath .venv)/bin/python' setup/test-environment '$(DOWNLOADS)' '$(GTSRB_MINI)' \
 	    cargo test --release --workspace
 
+.PHONY: test-docs
+test-docs: build setup $(VENV) ## the commands of the tutorial and of docs/tools.md, as a reader runs them
+	@[ -n "$$ONNXRUNTIME_WEB" ] || [ -e '$(DOWNLOADS)/onnxruntime-web' ] || echo "without onnxruntime-web (make browser) the browser's part is skipped" >&2
+	@PYTHON='$(abspath .venv)/bin/python' setup/test-environment '$(DOWNLOADS)' '' \
+	    .venv/bin/python tests/documents/run.py docs/tutorial.md docs/tools.md
+
+# PyTorch and TensorFlow fill some GB.
+.PHONY: test-backbones
+test-backbones: build setup .venv-backbones/ready ## docs/backbones.md: models of PyTorch, timm, Hugging Face and Keras
+	@PYTHON='$(abspath .venv-backbones)/bin/python' setup/test-environment '$(DOWNLOADS)' '' \
+	    .venv-backbones/bin/python tests/documents/run.py docs/backbones.md
+
+.venv-backbones/ready: tests/documents/requirements-backbones.txt
+	@rm -rf .venv-backbones && $(PYTHON) -m venv .venv-backbones
+	@.venv-backbones/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
 .PHONY: test-airflow
 test-airflow: build setup .venv-airflow/ready ## the sample pipeline in Airflow, killed and retried
 	@$(PYTHON) tests/airflow/check.py .venv-airflow/bin/airflow . '$(DOWNLOADS)' '$(RUNS_DIR)/airflow'

@@ -6,6 +6,7 @@
 //! old manifest goes first, so that a folder between two states counts as not made.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, BufWriter, Write};
@@ -18,7 +19,7 @@ use store::Version;
 use crate::lock::{Kind, Lock};
 use crate::manifest::{FILE, FORMAT};
 use crate::mirror::Mirror;
-use crate::place::{exchange, remove};
+use crate::place::{exchange, place_all, remove};
 use crate::{FileRecord, Hash, Manifest, Work};
 
 /// How temporary names begin; the holder of the lock may remove all of them.
@@ -171,6 +172,28 @@ impl FileWriter {
             hasher: blake3::Hasher::new(),
             bytes: 0,
         })
+    }
+
+    /// Starts a file of no artifact that [`FileWriter::keep`] will call `path`.
+    ///
+    /// # Errors
+    /// [`Create`](stage::Fault::Create) where it can't be written.
+    pub fn at(path: &Path) -> Result<Self> {
+        let name = path.file_name().and_then(OsStr::to_str).ok_or_else(|| {
+            Error::create(format!("{} is no name that a file can be given", path.display()))
+        })?;
+        let folder = path.parent().filter(|folder| *folder != Path::new(""));
+        Self::create(folder.unwrap_or(Path::new(".")), name).map_err(|e| e.context(path.display()))
+    }
+
+    /// Completes a file of no artifact and gives it its name.
+    ///
+    /// # Errors
+    /// [`Io`](stage::Fault::Io) where it can't be written.
+    pub fn keep(self) -> Result<()> {
+        let staged = self.finish(None)?;
+        let target = staged.path().with_file_name(staged.name());
+        place_all([(&staged, target)])
     }
 
     /// Names the file, for callers that have the error from a library.

@@ -13,6 +13,7 @@ const EXAMPLE: &str = "Examples:
   gtsrb-extract --config pipelines/gtsrb.toml --margin 0.1 --device cpu
   gtsrb-extract --config pipelines/gtsrb.toml --augment 3
   gtsrb-extract verify --config pipelines/gtsrb.toml --rows 100
+  gtsrb-extract export --config pipelines/gtsrb.toml --to embeddings.parquet
 Several machines, or processes, on one run:
   gtsrb-extract --config pipelines/gtsrb.toml --shard 1/2
   gtsrb-extract --config pipelines/gtsrb.toml --shard 2/2
@@ -60,6 +61,12 @@ pub enum Command {
         /// Seed of the draw
         #[arg(long, value_name = "N", default_value_t = 0)]
         seed: u64,
+    },
+    /// Write the embeddings with paths and classes to one Parquet file, for other tools
+    Export {
+        /// The file
+        #[arg(long, value_name = "FILE.parquet")]
+        to: PathBuf,
     },
     /// Write the run's index after all shards were computed; computes nothing
     Merge(MergeArgs),

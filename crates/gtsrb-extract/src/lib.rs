@@ -6,6 +6,7 @@
 mod args;
 mod backbone;
 mod collect;
+mod export;
 mod index;
 mod merge;
 mod pipeline;
@@ -32,7 +33,7 @@ use collect::Collector;
 use index::Index;
 use pipeline::Pipeline;
 use sources::Sources;
-pub use summary::{Extracted, OnGpu, Summary, Tidied, Verified, ViewLine};
+pub use summary::{Exported, Extracted, OnGpu, Summary, Tidied, Verified, ViewLine};
 
 const TOOL: &str = env!("CARGO_PKG_NAME");
 /// Raise the number with every change of the index. What changes embeddings is the view's:
@@ -49,6 +50,7 @@ const VERSION: &str = artifact::version!(1);
 pub fn run(args: &Args) -> Result<Outcome<Summary>> {
     match &args.command {
         Some(Command::Verify { rows, seed }) => verify::verify(args, *rows, *seed),
+        Some(Command::Export { to }) => export::export(args, to),
         Some(Command::Merge(options)) => merge::merge(args, options),
         Some(Command::Cache { command }) => tidy::run(args, command),
         None => {

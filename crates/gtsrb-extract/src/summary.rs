@@ -1,6 +1,7 @@
 //! What the stage says at its end.
 
 use std::fmt::{self, Display};
+use std::path::PathBuf;
 
 use artifact::embeddings::Shard;
 use artifact::{Hash, Manifest, Work};
@@ -21,6 +22,8 @@ pub enum Summary {
     Extracted(Box<Extracted>),
     /// Of `verify`.
     Verified(Verified),
+    /// Of `export`.
+    Exported(Exported),
     /// Of a command on the cache.
     Tidied(Tidied),
 }
@@ -141,6 +144,9 @@ impl Display for Summary {
         match self {
             Self::Extracted(summary) => summary.fmt(f),
             Self::Verified(summary) => summary.fmt(f),
+            Self::Exported(Exported { file, rows, dims }) => {
+                write!(f, "{rows} embeddings of {dims} numbers: {}", file.display())
+            }
             Self::Tidied(summary) => summary.fmt(f),
         }
     }
@@ -176,6 +182,17 @@ impl Display for Verified {
             self.rows, self.identical, self.largest_difference
         )
     }
+}
+
+/// What `export` wrote.
+#[derive(Serialize, Debug)]
+pub struct Exported {
+    /// Where to.
+    pub file: PathBuf,
+    /// Pictures.
+    pub rows: usize,
+    /// Numbers in an embedding.
+    pub dims: usize,
 }
 
 /// What a command on the cache found or did.

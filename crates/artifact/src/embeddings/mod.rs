@@ -18,6 +18,7 @@ mod index;
 mod pages;
 mod part;
 mod shard;
+mod table;
 mod views;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub(crate) use index::read_index;
 pub use index::{Embedded, Row, write_index};
 pub use part::Storage;
 pub use shard::Shard;
+pub use table::EmbeddingWriter;
 pub use views::{ViewFolder, describe, remove, views};
 
 use crate::Hash;

@@ -10,6 +10,7 @@
 mod cache;
 mod device;
 mod errors;
+mod export;
 mod oracle;
 mod run;
 mod shards;
