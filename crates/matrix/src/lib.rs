@@ -20,13 +20,26 @@ const ALIKE: usize = 2 * BLOCK_ROWS;
 ///
 /// # Panics
 /// If shapes don't fit.
-pub fn multiply(a: ArrayView2<f32>, b: ArrayView2<f32>, mut to: ArrayViewMut2<f32>) {
+pub fn multiply(a: ArrayView2<f32>, b: ArrayView2<f32>, to: ArrayViewMut2<f32>) {
+    multiply_onto(a, b, to, 0.0);
+}
+
+/// Adds a · b to `to`, by this thread alone.
+///
+/// # Panics
+/// If shapes don't fit.
+pub fn multiply_add(a: ArrayView2<f32>, b: ArrayView2<f32>, to: ArrayViewMut2<f32>) {
+    multiply_onto(a, b, to, 1.0);
+}
+
+/// a · b + `share` · `to` into `to`.
+fn multiply_onto(a: ArrayView2<f32>, b: ArrayView2<f32>, mut to: ArrayViewMut2<f32>, share: f32) {
     let ((rows, depth), (depth_of_b, columns)) = (a.dim(), b.dim());
     assert_eq!((depth, (rows, columns)), (depth_of_b, to.dim()), "shapes of a product");
     let strides = |strides: &[isize]| (strides[0], strides[1]);
     let (of_a, of_b, of_to) = (strides(a.strides()), strides(b.strides()), strides(to.strides()));
     // SAFETY: shapes agree, each pointer has the strides of its own view, and `to` is borrowed
-    // alone. What is in it isn't read.
+    // alone.
     unsafe {
         gemm(
             rows,
@@ -35,14 +48,14 @@ pub fn multiply(a: ArrayView2<f32>, b: ArrayView2<f32>, mut to: ArrayViewMut2<f3
             to.as_mut_ptr(),
             of_to.1,
             of_to.0,
-            false,
+            share != 0.0,
             a.as_ptr(),
             of_a.1,
             of_a.0,
             b.as_ptr(),
             of_b.1,
             of_b.0,
-            0.0,
+            share,
             1.0,
             false,
             false,
@@ -71,12 +84,8 @@ pub fn product(a: ArrayView2<f32>, b: ArrayView2<f32>) -> Array2<f32> {
     result
 }
 
-/// a · b as [`product`], for many rows: each task computes some of them.
-///
-/// # Panics
-/// If shapes don't fit.
-#[must_use]
-pub fn tall_product(a: ArrayView2<f32>, b: ArrayView2<f32>) -> Array2<f32> {
+/// a · b as [`product`], for few outputs: each task computes some rows.
+fn tall_product(a: ArrayView2<f32>, b: ArrayView2<f32>) -> Array2<f32> {
     let mut result = Array2::zeros((a.nrows(), b.ncols()));
     result
         .axis_chunks_iter_mut(Axis(0), BLOCK_ROWS)
@@ -116,7 +125,9 @@ mod tests {
             let b = Array2::from_shape_fn((columns, depth), number);
             let a = a.slice(s![.., depth..]);
             assert_eq!(product(a, b.t()), a.dot(&b.t()));
-            assert_eq!(tall_product(a, b.t()), a.dot(&b.t()));
+            let mut twice = product(a, b.t());
+            multiply_add(a, b.t(), twice.view_mut());
+            assert_eq!(twice, 2.0 * a.dot(&b.t()));
             assert_eq!(product(b.view(), a.t()), b.dot(&a.t()));
         }
         let nothing = product(Array2::zeros((2, 0)).view(), Array2::zeros((0, 3)).view());

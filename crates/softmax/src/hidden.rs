@@ -1,8 +1,8 @@
 //! A hidden layer in training: linear, batch normalisation, rectifier, dropout.
 
-use matrix::{product, tall_product};
+use matrix::product;
 use ndarray::parallel::prelude::*;
-use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
+use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut1, Axis, Zip};
 use rand::RngCore;
 use rand_chacha::ChaCha8Rng;
 
@@ -15,9 +15,6 @@ const EPSILON: f32 = 1e-5;
 /// Rows that one task changes or sums. Fixed, and sums of blocks are added in order: threads don't
 /// change a bit.
 const BLOCK_ROWS: usize = 512;
-
-/// So many rows are cells of maps: more than there are units.
-const MANY_ROWS: usize = 2048;
 
 /// Weight of the newest batch in the running statistics.
 const NEWEST: f32 = 0.02;
@@ -65,21 +62,36 @@ impl Hidden {
         }
     }
 
+    /// `[features, units]`
+    pub(crate) fn weights(&self) -> ArrayView2<'_, f32> {
+        self.weights.values.view()
+    }
+
     /// The way there, for `x` `[rows, features]`.
     pub(crate) fn forward(&mut self, x: ArrayView2<f32>, random: &mut ChaCha8Rng) -> Activation {
-        let mut normalized = sums_of(x, self.weights.values.view());
-        let rows = x.nrows() as f32;
+        self.activate(product(x, self.weights()), random)
+    }
+
+    /// The way there, from x · weights.
+    pub(crate) fn activate(&mut self, sums_of: Array2<f32>, random: &mut ChaCha8Rng) -> Activation {
+        let mut normalized = sums_of;
+        let rows = normalized.nrows() as f32;
         let mean = sums(&normalized) / rows;
-        change(&mut normalized, &mean, |value, mean| *value -= mean);
+        each_row(&mut normalized, |_, row| {
+            Zip::from(row).and(&mean).for_each(|value, mean| *value -= mean);
+        });
         let variance = column_sums(&normalized, &normalized) / rows;
         let inverse = variance.mapv(|variance| (variance + EPSILON).sqrt().recip());
-        change(&mut normalized, &inverse, |value, inverse| *value *= inverse);
+        each_row(&mut normalized, |_, row| {
+            Zip::from(row).and(&inverse).for_each(|value, inverse| *value *= inverse);
+        });
         self.remember(&mean, &variance);
         let mut output = normalized.clone();
-        let both = Zip::from(self.scale.values.row(0)).and(self.shift.values.row(0));
-        let both = both.map_collect(|&scale, &shift| (scale, shift));
-        change(&mut output, &both, |value, &(scale, shift)| {
-            *value = (*value * scale + shift).max(0.0);
+        let (scale, shift) = (self.scale.values.row(0), self.shift.values.row(0));
+        each_row(&mut output, |_, row| {
+            Zip::from(row).and(scale).and(shift).for_each(|value, scale, shift| {
+                *value = (*value * scale + shift).max(0.0);
+            });
         });
         drop_units(&mut output, self.dropout, random);
         Activation { output, normalized, inverse }
@@ -108,8 +120,13 @@ impl Hidden {
         let rows = error.nrows() as f32;
         let (of_shift, of_scale) = (&by_shift / rows, &by_scale / rows);
         let factor = &self.scale.values.row(0) * &activation.inverse;
-        change_by(&mut error, &activation.normalized, |unit, error, &normalized| {
-            *error = factor[unit] * (*error - of_shift[unit] - normalized * of_scale[unit]);
+        each_row(&mut error, |index, row| {
+            let row = Zip::from(row).and(activation.normalized.row(index));
+            row.and(&factor).and(&of_shift).and(&of_scale).for_each(
+                |error, normalized, factor, of_shift, of_scale| {
+                    *error = factor * (*error - of_shift - normalized * of_scale);
+                },
+            );
         });
         let one = Array2::ones((1, 1));
         let row = |values: &Array1<f32>| values.clone().insert_axis(Axis(0));
@@ -120,12 +137,17 @@ impl Hidden {
 
     /// The loss's derivative by the inputs, from that by the sums.
     pub(crate) fn by_inputs(&self, errors: ArrayView2<f32>) -> Array2<f32> {
-        sums_of(errors, self.weights.values.t())
+        product(errors, self.weights.values.t())
     }
 
     /// Moves the weights; `errors` is the loss's derivative by the sums for `x`.
     pub(crate) fn descend(&mut self, x: ArrayView2<f32>, errors: ArrayView2<f32>, rate: Rate) {
         self.weights.descend(x, errors, rate);
+    }
+
+    /// Moves the weights along the loss's derivative by them.
+    pub(crate) fn follow(&mut self, gradient: ArrayView2<f32>, rate: Rate) {
+        self.weights.follow(gradient, rate);
     }
 
     /// The finished layer: normalisation by the running statistics, folded into weights and
@@ -145,15 +167,6 @@ impl Hidden {
     #[cfg(test)]
     pub(crate) fn parameters_mut(&mut self) -> [&mut Parameter; 3] {
         [&mut self.weights, &mut self.scale, &mut self.shift]
-    }
-}
-
-/// inputs · weights, divided among tasks by what there is more of.
-fn sums_of(inputs: ArrayView2<f32>, weights: ArrayView2<f32>) -> Array2<f32> {
-    if inputs.nrows() < MANY_ROWS {
-        product(inputs, weights)
-    } else {
-        tall_product(inputs, weights)
     }
 }
 
@@ -181,32 +194,12 @@ fn total(sums: Vec<Array1<f32>>) -> Array1<f32> {
     sums.into_iter().reduce(|all, sum| all + sum).unwrap_or_default()
 }
 
-/// Changes every number of `values` by that of its column.
-fn change<T: Sync>(
-    values: &mut Array2<f32>,
-    columns: &Array1<T>,
-    how: impl Fn(&mut f32, &T) + Sync,
-) {
-    values.axis_chunks_iter_mut(Axis(0), BLOCK_ROWS).into_par_iter().for_each(|mut block| {
-        for row in block.rows_mut() {
-            Zip::from(row).and(columns).for_each(&how);
-        }
-    });
-}
-
-/// Changes every number of `values`, whose column is given, too, by the one in the same place of
-/// `others`.
-fn change_by(
-    values: &mut Array2<f32>,
-    others: &Array2<f32>,
-    how: impl Fn(usize, &mut f32, &f32) + Sync,
-) {
+/// Changes every row of `values`, whose number is given, too.
+fn each_row(values: &mut Array2<f32>, how: impl Fn(usize, ArrayViewMut1<f32>) + Sync) {
     let blocks = values.axis_chunks_iter_mut(Axis(0), BLOCK_ROWS).into_par_iter();
-    blocks.zip(others.axis_chunks_iter(Axis(0), BLOCK_ROWS)).for_each(|(mut block, others)| {
-        for (mut row, others) in block.rows_mut().into_iter().zip(others.rows()) {
-            for (column, (value, other)) in row.iter_mut().zip(others).enumerate() {
-                how(column, value, other);
-            }
+    blocks.enumerate().for_each(|(block, mut rows)| {
+        for (row, values) in rows.rows_mut().into_iter().enumerate() {
+            how(block * BLOCK_ROWS + row, values);
         }
     });
 }
@@ -215,8 +208,10 @@ fn change_by(
 /// what is 0 was rectified or dropped, and what wasn't dropped was enlarged.
 pub(crate) fn let_through(error: &mut Array2<f32>, output: &Array2<f32>, dropout: f32) {
     let kept = (1.0 - dropout).recip();
-    change_by(error, output, |_, error, &output| {
-        *error = if output > 0.0 { *error * kept } else { 0.0 };
+    each_row(error, |index, row| {
+        Zip::from(row).and(output.row(index)).for_each(|error, &output| {
+            *error *= if output > 0.0 { kept } else { 0.0 };
+        });
     });
 }
 

@@ -28,6 +28,7 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "views are references already")]
 
+mod convolution;
 mod error;
 mod fast;
 mod fit;

@@ -6,9 +6,6 @@ use ndarray::{Array2, ArrayView2, Axis};
 use crate::model::BLOCK_ROWS;
 use crate::{Error, Model, Standardization, Tower};
 
-/// Rows that go through convolutions together: what is between them stays in the cache.
-const BLOCK_MAPS: usize = 16;
-
 /// A classifier of one or more linear layers: each one but the last is followed by a rectifier,
 /// max(0, ·). With a single layer it is linear. Before them there may be convolutions.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,11 +97,10 @@ impl Network {
     #[must_use]
     pub fn logits(&self, x: ArrayView2<'_, f32>) -> Array2<f32> {
         let mut logits = Array2::zeros((x.nrows(), self.classes()));
-        let block = if self.tower.is_some() { BLOCK_MAPS } else { BLOCK_ROWS };
         logits
-            .axis_chunks_iter_mut(Axis(0), block)
+            .axis_chunks_iter_mut(Axis(0), BLOCK_ROWS)
             .into_par_iter()
-            .zip(x.axis_chunks_iter(Axis(0), block))
+            .zip(x.axis_chunks_iter(Axis(0), BLOCK_ROWS))
             .for_each(|(mut logits, x)| logits.assign(&self.forward(x)));
         logits
     }

@@ -4,8 +4,9 @@ use ndarray::{Array2, ArrayView2, Axis};
 use rand_chacha::ChaCha8Rng;
 
 use crate::Model;
+use crate::convolution::{by_input, by_weights, convolve};
 use crate::hidden::{Activation, Hidden};
-use crate::maps::{WINDOW, cells, columns, pool, rows, spread, sum_columns};
+use crate::maps::{WINDOW, cells, pool, rows, spread};
 use crate::step::Rate;
 use crate::tower::{Level, Levels};
 
@@ -24,7 +25,7 @@ pub(crate) struct Climb {
 }
 
 struct Step {
-    columns: Array2<f32>,
+    input: Array2<f32>,
     activation: Activation,
     which: Array2<u8>,
 }
@@ -46,10 +47,11 @@ impl Stack {
     pub(crate) fn forward(&mut self, x: ArrayView2<f32>, random: &mut ChaCha8Rng) -> Climb {
         let (mut steps, mut before) = (Vec::new(), None);
         for (level, layer) in self.levels.plan().iter().zip(&mut self.layers) {
-            let columns = columns(level.input(before.as_ref(), x).view(), level.side);
-            let activation = layer.forward(columns.view(), random);
+            let input = level.input(before.as_ref(), x);
+            let sums = convolve(input.view(), level.side, layer.weights());
+            let activation = layer.activate(sums, random);
             let (largest, which) = pool(activation.output.view(), level.side);
-            steps.push(Step { columns, activation, which });
+            steps.push(Step { input, activation, which });
             before = Some(largest);
         }
         let output = before.map(|map| rows(map.view(), self.levels.last_side()));
@@ -58,18 +60,18 @@ impl Stack {
 
     /// The way back, from the loss's derivative by the output; moves the parameters.
     pub(crate) fn backward(&mut self, climb: &Climb, error: ArrayView2<f32>, rate: Rate) {
-        let last = self.levels.channels.last().copied().unwrap_or(0);
-        let mut error = cells(error, 0, last, self.levels.last_side());
+        let (side, outputs) = (self.levels.last_side(), error.ncols());
+        let mut by_map = Array2::zeros((error.nrows() * side * side, outputs / (side * side)));
+        cells(error, 0, side, by_map.view_mut());
         let steps = self.levels.plan().into_iter().zip(&climb.steps).zip(&mut self.layers);
         for ((level, step), layer) in steps.rev() {
-            let by_output = spread(error.view(), &step.which, level.side);
+            let by_output = spread(by_map.view(), &step.which, level.side);
             let errors = layer.back(&step.activation, by_output, rate);
             if level.before > 0 {
-                let by_columns = layer.by_inputs(errors.view());
-                let by_map = sum_columns(by_columns.view(), level.side);
-                error = by_map.slice_axis(Axis(1), (..level.before).into()).to_owned();
+                by_map = by_input(errors.view(), level.side, layer.weights(), level.before);
             }
-            layer.descend(step.columns.view(), errors.view(), rate);
+            let slope = by_weights(step.input.view(), level.side, errors.view());
+            layer.follow(slope.view(), rate);
         }
     }
 

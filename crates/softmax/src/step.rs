@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use matrix::multiply;
 use ndarray::parallel::prelude::*;
-use ndarray::{Array2, ArrayView2, Axis, Zip};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, Zip};
 use serde::{Deserialize, Serialize};
 
 use crate::Recipe;
@@ -94,34 +94,58 @@ impl Parameter {
     /// A step along the gradient inputsᵀ · errors; `inputs` is `[rows, inputs]`, `errors`
     /// `[rows, outputs]`.
     pub(crate) fn descend(&mut self, inputs: ArrayView2<f32>, errors: ArrayView2<f32>, rate: Rate) {
+        let inputs = inputs.axis_chunks_iter(Axis(1), BLOCK_ROWS);
+        self.blocks().zip(inputs).for_each(|(mut block, inputs)| {
+            let mut gradient = Array2::zeros(block.values.dim());
+            multiply(inputs.t(), errors, gradient.view_mut());
+            block.follow(gradient.view(), rate);
+        });
+    }
+
+    /// A step along the gradient, `[inputs, outputs]`.
+    pub(crate) fn follow(&mut self, gradient: ArrayView2<f32>, rate: Rate) {
+        let gradients = gradient.axis_chunks_iter(Axis(0), BLOCK_ROWS);
+        self.blocks().zip(gradients).for_each(|(mut block, gradient)| block.follow(gradient, rate));
+    }
+
+    /// The parts that tasks move.
+    fn blocks(&mut self) -> impl IndexedParallelIterator<Item = Block<'_>> {
         let (first, second) = (&mut self.first, &mut self.second);
         self.values
             .axis_chunks_iter_mut(Axis(0), BLOCK_ROWS)
             .into_par_iter()
             .zip(first.axis_chunks_iter_mut(Axis(0), BLOCK_ROWS))
             .zip(second.axis_chunks_iter_mut(Axis(0), BLOCK_ROWS))
-            .zip(inputs.axis_chunks_iter(Axis(1), BLOCK_ROWS))
-            .for_each(|(((mut values, mut first), mut second), inputs)| {
-                let mut gradient = Array2::zeros(values.dim());
-                multiply(inputs.t(), errors, gradient.view_mut());
-                let zip = Zip::from(&mut values).and(&mut first).and(&gradient);
-                match rate.optimizer {
-                    Optimizer::AdamW => {
-                        zip.and(&mut second).for_each(|value, first, &slope, second| {
-                            rate.scaled(value, first, second, slope);
-                        });
-                    }
-                    Optimizer::Momentum => {
-                        zip.for_each(|value, first, &slope| rate.plain(value, first, slope));
-                    }
-                }
-            });
+            .map(|((values, first), second)| Block { values, first, second })
     }
 
     /// The gradient of the first step, read from the running mean.
     #[cfg(test)]
     pub(crate) fn first_gradient(&self) -> Array2<f32> {
         &self.first / (1.0 - DECAY.0) as f32
+    }
+}
+
+/// Some rows of a parameter.
+struct Block<'a> {
+    values: ArrayViewMut2<'a, f32>,
+    first: ArrayViewMut2<'a, f32>,
+    second: ArrayViewMut2<'a, f32>,
+}
+
+impl Block<'_> {
+    fn follow(&mut self, gradient: ArrayView2<f32>, rate: Rate) {
+        let zip = Zip::from(&mut self.values).and(&mut self.first).and(&gradient);
+        match rate.optimizer {
+            Optimizer::AdamW => {
+                zip.and(&mut self.second).for_each(|value, first, &slope, second| {
+                    rate.scaled(value, first, second, slope);
+                });
+            }
+            Optimizer::Momentum => {
+                zip.for_each(|value, first, &slope| rate.plain(value, first, slope));
+            }
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! Convolutions over the maps of an embedding, finished.
 
-use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
+use ndarray::parallel::prelude::*;
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
-use crate::maps::{WINDOW, cells, columns, pool, rows};
+use crate::convolution::{PICTURES, convolve};
+use crate::maps::{WINDOW, cells, pool, rows};
 use crate::network::rectify;
 use crate::{Error, Model, Standardization};
 
@@ -123,14 +125,17 @@ impl Level {
 
     /// What it takes: what the level `before` gave, then the maps of `x` that join.
     pub(crate) fn input(&self, before: Option<&Array2<f32>>, x: ArrayView2<f32>) -> Array2<f32> {
-        let joining: Vec<Array2<f32>> = self
-            .joining
-            .iter()
-            .map(|&(start, map)| cells(x, start, map.channels, map.side))
-            .collect();
-        let parts: Vec<_> = before.into_iter().chain(&joining).map(|map| map.view()).collect();
-        // All have a row for each cell of each picture.
-        concatenate(Axis(1), &parts).unwrap_or_default()
+        let mut input = Array2::zeros((x.nrows() * self.side * self.side, self.inputs()));
+        let (mut first, mut own) = input.view_mut().split_at(Axis(1), self.before);
+        if let Some(before) = before {
+            first.assign(before);
+        }
+        for &(start, map) in &self.joining {
+            let (to, others) = own.split_at(Axis(1), map.channels);
+            cells(x, start, map.side, to);
+            own = others;
+        }
+        input
     }
 }
 
@@ -201,14 +206,27 @@ impl Tower {
         self.standardization = standardization.clone();
     }
 
-    /// The rows that come out for rows `x` of features; a few rows at a time.
+    /// The rows that come out for rows `x` of features. No bit of one depends on the others.
     pub(crate) fn forward(&self, x: ArrayView2<f32>) -> Array2<f32> {
-        let mut x = x.to_owned();
-        self.standardization.apply(x.view_mut());
+        let mut output = Array2::zeros((x.nrows(), self.levels.outputs()));
+        let blocks = output.axis_chunks_iter_mut(Axis(0), PICTURES).into_par_iter();
+        blocks.zip(x.axis_chunks_iter(Axis(0), PICTURES)).for_each(|(mut to, x)| {
+            // Products of other shapes may be summed in another order.
+            let mut whole = Array2::zeros((PICTURES, x.ncols()));
+            let mut own = whole.slice_axis_mut(Axis(0), (..x.nrows()).into());
+            own.assign(&x);
+            self.standardization.apply(own);
+            to.assign(&self.climb(whole.view()).slice_axis(Axis(0), (..x.nrows()).into()));
+        });
+        output
+    }
+
+    /// What comes out for a few standardised rows.
+    fn climb(&self, x: ArrayView2<f32>) -> Array2<f32> {
         let mut before: Option<Array2<f32>> = None;
         for (level, model) in self.levels.plan().iter().zip(&self.convolutions) {
-            let input = level.input(before.as_ref(), x.view());
-            let mut map = model.forward(columns(input.view(), level.side).view());
+            let input = level.input(before.as_ref(), x);
+            let mut map = convolve(input.view(), level.side, model.weights.t()) + &model.bias;
             rectify(&mut map);
             before = Some(pool(map.view(), level.side).0);
         }
@@ -251,6 +269,24 @@ mod tests {
         ] {
             let error = Levels::new(maps.clone(), channels).unwrap_err();
             assert!(matches!(error, Error::Maps { .. }), "{maps:?}");
+        }
+    }
+
+    #[test]
+    fn pictures_do_not_depend_on_their_company() {
+        let number = |(row, column)| 1.0 / (1.0 + (row * 31 + column * 17) as f32 % 23.0) - 0.2;
+        let levels = Levels::new(vec![map(24, 12), map(120, 6)], vec![64, 40]).unwrap();
+        let model = |inputs: usize, outputs| Model {
+            weights: Array2::from_shape_fn((outputs, WINDOW * inputs), number),
+            bias: Array1::ones(outputs),
+        };
+        let convolutions = vec![model(24, 64), model(64 + 120, 40)];
+        let x = Array2::from_shape_fn((45, levels.features()), number);
+        let tower = Tower::new(levels, nothing(x.ncols()), convolutions).unwrap();
+        let all = tower.forward(x.view());
+        for rows in [0..1, 1..2, 7..8, 5..30, 44..45] {
+            let part = |all: &Array2<f32>| all.slice_axis(Axis(0), rows.clone().into()).to_owned();
+            assert_eq!(tower.forward(part(&x).view()), part(&all));
         }
     }
 }
