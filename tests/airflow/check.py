@@ -77,7 +77,7 @@ class Killer(threading.Thread):
 
     def run(self):
         self.killed = False
-        ends = time.monotonic() + 120
+        ends = time.monotonic() + 600
         while not self.killed and time.monotonic() < ends:
             for process in Path("/proc").glob("[0-9]*"):
                 try:

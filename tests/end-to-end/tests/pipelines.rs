@@ -147,7 +147,8 @@ fn real_signs_and_the_exported_classifier() {
     // Two heads with convolutions and a hidden layer, which learn from another view, too.
     let text = std::fs::read_to_string(root().join("pipelines/gtsrb-fast.toml")).unwrap();
     let text = text.replace("[extract]", "[extract]\naugment = 1");
-    let text = text.replace("hidden = 512", "convolutions = [64]\nhidden = 64\nmembers = 2");
+    let text = text.replace("convolutions = [128]", "convolutions = [64]\nmembers = 2");
+    let text = text.replace("hidden = 256", "hidden = 64");
     let text = text.replace("epochs = 10", "epochs = 60");
     let config = place.config("gtsrb-linear", &text);
     succeed(&mut place.make(&["PIPELINE=gtsrb-linear", &format!("GTSRB={signs}"), &config]));
