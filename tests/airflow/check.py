@@ -80,11 +80,7 @@ class Killer(threading.Thread):
         ends = time.monotonic() + 600
         while not self.killed and time.monotonic() < ends:
             for process in Path("/proc").glob("[0-9]*"):
-                try:
-                    command = (process / "cmdline").read_bytes().split(b"\0")
-                except OSError:
-                    continue
-                ours = command[0].endswith(b"gtsrb-extract") and b"--shard" in command
+                ours = common.is_extraction(process.name)
                 if ours and os.readlink(process / "exe").startswith(str(repository)):
                     os.kill(int(process.name), signal.SIGKILL)
                     self.killed = True

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 
 def environment(folder, repository, database):
@@ -16,6 +17,15 @@ def environment(folder, repository, database):
         "CLASSIFIERS_HOME": str(repository),
         "RETRY_SECONDS": "1",
     }
+
+
+def is_extraction(process):
+    """Whether the process of this number computes a share of the embeddings."""
+    try:
+        command = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return command[0].endswith(b"gtsrb-extract") and b"--shard" in command
 
 
 def expect(what, condition, seen, log):

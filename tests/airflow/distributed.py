@@ -102,14 +102,6 @@ def expect(what, condition, seen):
     common.expect(what, condition, seen, folder)
 
 
-def is_extraction(process):
-    try:
-        command = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return command[0].endswith(b"gtsrb-extract") and b"--shard" in command
-
-
 class Worker:
     """One with a home and a cache of its own: a machine, as far as stages can tell."""
 
@@ -139,7 +131,7 @@ class Worker:
         return found
 
     def extracts(self):
-        return any(is_extraction(process) for process in self.processes())
+        return any(common.is_extraction(process) for process in self.processes())
 
     def kill(self):
         """Ends everything here at once; gives what that was."""

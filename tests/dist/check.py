@@ -18,18 +18,8 @@ from pathlib import Path
 # What the binaries and the libraries may load besides themselves: C's and C++'s own.
 SYSTEM = {"linux-vdso", "ld-linux", "libc", "libm", "libdl", "librt", "libpthread", "libgcc_s", "libstdc++"}
 
-CONFIG = """
-[sample]
-tracks = 2
-test = 86
-[ingest]
-layout = "official"
-[backbone]
-size = 64
-taps = ["block2:3", "block4:2"]
-[train]
-validation = 0.5
-"""
+# The sample pipeline with few pictures.
+CONFIG = Path(__file__).resolve().parent.parent / "small.toml"
 
 # A network with nothing in it, not even this machine.
 ALONE = ["unshare", "--user", "--map-root-user", "--net"]
@@ -63,7 +53,7 @@ def call(folder, *command):
 
 
 def check_pipeline(home, work):
-    (work / "small.toml").write_text(CONFIG)
+    shutil.copy(CONFIG, work)
     call(work, home / "run", "small.toml")
     run = work / "runs/small"
     metrics = json.loads((run / "metrics.json").read_text())

@@ -77,7 +77,7 @@ mod tests {
     use std::sync::Arc;
 
     use arrow_array::ArrayRef;
-    use arrow_schema::{DataType, Field};
+    use arrow_schema::DataType;
     use ndarray::array;
     use parquet::arrow::ArrowWriter;
     use stage::Fault;
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     fn write(path: &Path, labels: &[i64], values: &[f32]) {
-        let item = Arc::new(Field::new("element", DataType::Float32, false));
+        let item = table::element(DataType::Float32);
         let flat = Arc::new(Float32Array::from(values.to_vec()));
         let lists = FixedSizeListArray::try_new(item, 2, flat, None).unwrap();
         let paths: Vec<String> = (0..labels.len()).map(|i| format!("{i}.png")).collect();

@@ -12,7 +12,7 @@ use ndarray::ArrayView2;
 use parquet::arrow::ArrowWriter;
 use stage::{Error, Result};
 
-use crate::table::{properties, unwritten};
+use crate::table::{element, properties, unwritten};
 
 /// Rows of a row group: what a writer holds in memory.
 const GROUP_ROWS: usize = 16_384;
@@ -50,7 +50,8 @@ impl Predictions<'_> {
     fn batch(&self) -> std::result::Result<RecordBatch, ArrowError> {
         let flat = Float32Array::from_iter_values(self.probabilities.iter().copied());
         let width = self.probabilities.ncols() as i32;
-        let lists = FixedSizeListArray::try_new(element(), width, Arc::new(flat), None)?;
+        let lists =
+            FixedSizeListArray::try_new(element(DataType::Float32), width, Arc::new(flat), None)?;
         let indices = |of: &[usize]| -> ArrayRef {
             Arc::new(Int64Array::from_iter_values(of.iter().map(|&index| index as i64)))
         };
@@ -103,17 +104,16 @@ fn open<W: Write + Send>(sink: W, schema: Arc<Schema>) -> Result<ArrowWriter<W>>
     ArrowWriter::try_new(sink, schema, Some(properties)).map_err(|e| unwritten(&e))
 }
 
-fn element() -> Arc<Field> {
-    Arc::new(Field::new("element", DataType::Float32, false))
-}
-
 /// The columns, of which `label` and `fold` aren't always there.
 fn schema(classes: usize, labelled: bool, folded: bool) -> Arc<Schema> {
     let field = |name, kind| Field::new(name, kind, false);
     let mut fields = vec![field("path", DataType::Utf8)];
     fields.extend(labelled.then(|| field("label", DataType::Int64)));
     fields.push(field("predicted", DataType::Int64));
-    fields.push(field("probabilities", DataType::FixedSizeList(element(), classes as i32)));
+    fields.push(field(
+        "probabilities",
+        DataType::FixedSizeList(element(DataType::Float32), classes as i32),
+    ));
     fields.extend(folded.then(|| field("fold", DataType::Int32)));
     Arc::new(Schema::new(fields))
 }

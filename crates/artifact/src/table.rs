@@ -2,8 +2,10 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow_array::{Array, RecordBatch};
+use arrow_schema::{DataType, Field};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
@@ -20,6 +22,11 @@ pub fn properties(metadata: &[(&str, String)]) -> WriterPropertiesBuilder {
         .set_created_by("gtsrb".to_owned())
         .set_compression(Compression::SNAPPY)
         .set_key_value_metadata(Some(metadata.collect()))
+}
+
+/// What lists of embeddings and probabilities hold.
+pub(crate) fn element(kind: DataType) -> Arc<Field> {
+    Arc::new(Field::new("element", kind, false))
 }
 
 /// Opens a Parquet file for reading in batches of `rows`.

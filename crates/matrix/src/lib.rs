@@ -72,26 +72,18 @@ fn multiply_onto(a: ArrayView2<f32>, b: ArrayView2<f32>, mut to: ArrayViewMut2<f
 /// If shapes don't fit.
 #[must_use]
 pub fn product(a: ArrayView2<f32>, b: ArrayView2<f32>) -> Array2<f32> {
+    let mut result = Array2::zeros((a.nrows(), b.ncols()));
     if b.ncols() <= BLOCK_OUTPUTS / 2 {
-        return tall_product(a, b);
+        let parts = result.axis_chunks_iter_mut(Axis(0), BLOCK_ROWS).into_par_iter();
+        parts
+            .zip(a.axis_chunks_iter(Axis(0), BLOCK_ROWS))
+            .for_each(|(part, a)| multiply(a, b, part));
+    } else {
+        let parts = result.axis_chunks_iter_mut(Axis(1), BLOCK_OUTPUTS).into_par_iter();
+        parts
+            .zip(b.axis_chunks_iter(Axis(1), BLOCK_OUTPUTS))
+            .for_each(|(part, b)| multiply(a, b, part));
     }
-    let mut result = Array2::zeros((a.nrows(), b.ncols()));
-    result
-        .axis_chunks_iter_mut(Axis(1), BLOCK_OUTPUTS)
-        .into_par_iter()
-        .zip(b.axis_chunks_iter(Axis(1), BLOCK_OUTPUTS))
-        .for_each(|(result, b)| multiply(a, b, result));
-    result
-}
-
-/// a · b as [`product`], for few outputs: each task computes some rows.
-fn tall_product(a: ArrayView2<f32>, b: ArrayView2<f32>) -> Array2<f32> {
-    let mut result = Array2::zeros((a.nrows(), b.ncols()));
-    result
-        .axis_chunks_iter_mut(Axis(0), BLOCK_ROWS)
-        .into_par_iter()
-        .zip(a.axis_chunks_iter(Axis(0), BLOCK_ROWS))
-        .for_each(|(result, a)| multiply(a, b, result));
     result
 }
 

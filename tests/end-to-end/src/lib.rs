@@ -27,18 +27,7 @@ pub fn variable(name: &str) -> Option<String> {
 }
 
 /// The sample pipeline with few pictures.
-pub const SMALL: &str = r#"
-[sample]
-tracks = 2
-test = 86
-[ingest]
-layout = "official"
-[backbone]
-size = 64
-taps = ["block2:3", "block4:2"]
-[train]
-validation = 0.5
-"#;
+pub const SMALL: &str = include_str!("../../small.toml");
 
 /// Whether the variables are set without which no pipeline runs.
 pub fn ready() -> bool {

@@ -81,7 +81,7 @@ fn schema(storage: Storage, dims: usize) -> Schema {
         Storage::F16 => DataType::Float16,
         Storage::F32 => DataType::Float32,
     };
-    let element = Arc::new(Field::new("element", kind, false));
+    let element = table::element(kind);
     Schema::new(vec![
         Field::new("key", DataType::FixedSizeBinary(32), false),
         Field::new("embedding", DataType::FixedSizeList(element, dims as i32), false),

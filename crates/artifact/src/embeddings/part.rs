@@ -222,7 +222,7 @@ mod tests {
     /// A part of `rows` rows that are all the same, packed as well as Parquet can.
     fn packed(dir: &Path, rows: usize, compression: Compression) -> PathBuf {
         let (path, keys) = (dir.join(name(Hash::of(b"x"))), vec![Hash::of(b"key"); rows]);
-        let element = Arc::new(Field::new("element", DataType::Float32, false));
+        let element = table::element(DataType::Float32);
         let numbers = Arc::new(Float32Array::from(vec![0.5; 8 * rows]));
         let embeddings = FixedSizeListArray::new(Arc::clone(&element), 8, numbers, None);
         let keys = super::super::keys_array(keys.into_iter()).unwrap();

@@ -14,7 +14,7 @@ use stage::{Error, Result};
 
 use super::{Row, part_rows};
 use crate::images::Split;
-use crate::table::{properties, unwritten};
+use crate::table::{element, properties, unwritten};
 
 /// Writes columns `path`, `split`, `label`, `class`, `track` and `embedding`, a row a picture.
 pub struct EmbeddingWriter<W: Write + Send> {
@@ -68,7 +68,12 @@ impl<W: Write + Send> EmbeddingWriter<W> {
             Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.label))),
             texts(rows.iter().map(class).collect()),
             texts(rows.iter().map(|row| row.track.as_deref()).collect()),
-            Arc::new(FixedSizeListArray::try_new(element(), dims, Arc::new(numbers), None)?),
+            Arc::new(FixedSizeListArray::try_new(
+                element(DataType::Float32),
+                dims,
+                Arc::new(numbers),
+                None,
+            )?),
         ];
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
     }
@@ -82,13 +87,9 @@ impl<W: Write + Send> EmbeddingWriter<W> {
     }
 }
 
-fn element() -> Arc<Field> {
-    Arc::new(Field::new("element", DataType::Float32, false))
-}
-
 fn schema(dims: usize) -> Arc<Schema> {
     let text = |name| Field::new(name, DataType::Utf8, false);
-    let embedding = DataType::FixedSizeList(element(), dims as i32);
+    let embedding = DataType::FixedSizeList(element(DataType::Float32), dims as i32);
     Arc::new(Schema::new(vec![
         text("path"),
         text("split"),
