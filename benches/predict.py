@@ -3,9 +3,9 @@
 usage: predict.py PIPELINE_TOML RUN SOURCE OUT [--rounds N]
 
 RUN has a model; SOURCE is the real GTSRB as folders, all of which is classified and extracted. OUT
-is the folder for `predict.json` and for a run to extract, which is kept. Both are measured in this
-one call as whole processes, in turns, so that a busy machine slows both alike; what is compared
-are medians.
+is the folder for `predict-PIPELINE.json` and for a run to extract, which is kept. Both are measured
+in this one call as whole processes, in turns, so that a busy machine slows both alike; what is
+compared are medians.
 
 - predict: reads the files, decodes, infers, applies the head and prints a line a picture.
 - extract: from a cold cache, reads Parquet, decodes, infers and stores. It sees whole pictures and
@@ -23,7 +23,7 @@ import sys
 import time
 from pathlib import Path
 
-from common import new_cache, tool, write_into
+from common import new_cache, tool, warm, write_into
 
 GOAL = 1.0
 
@@ -47,6 +47,7 @@ def timed(name, *arguments, cache=None):
 def extract(common, run):
     """Images a second, and how many."""
     shutil.rmtree(run / "embeddings", ignore_errors=True)
+    warm(run / "images")
     cache = new_cache(run / "cache")
     whole = ["--crop", "full", "--augment", 0]
     summary, seconds = timed("gtsrb-extract", *common, *whole, cache=cache)
@@ -56,6 +57,7 @@ def extract(common, run):
 
 def predict(model, source):
     """Images a second, and how many."""
+    warm(source)
     summary, seconds = timed("gtsrb-predict", "--run", model, source)
     return summary["pictures"] / seconds, summary["pictures"]
 
@@ -76,7 +78,7 @@ def report(speed, images, ratio, about):
     lines += [f"| {name} | {images[name]:,} | {speed[name]:,.0f} |" for name in speed]
     lines += ["", f"Ratio: {ratio:.2f}, to be at least {GOAL:.2f}."]
     about = ", ".join(f"{value} {key}" for key, value in about.items())
-    return "\n".join([*lines, "", f"({about}; `make bench-predict`)"])
+    return "\n".join([*lines, "", f"({about})"])
 
 
 def main():
@@ -85,7 +87,7 @@ def main():
     parser.add_argument("model", type=Path)
     parser.add_argument("source", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     run = options.out / "predict" / options.config.stem
     common = prepare(options.config, options.source, run)
@@ -103,8 +105,9 @@ def main():
         "ratio_to_extract": ratio, "goal": GOAL, "pipeline": options.config.stem,
         "images_per_second": speed, "each_round": rounds, "images": images, **about,
     }
-    (options.out / "predict.json").write_text(json.dumps(result, indent=2) + "\n")
-    write_into("bench-predict", text)
+    name = options.config.stem
+    (options.out / f"predict-{name}.json").write_text(json.dumps(result, indent=2) + "\n")
+    write_into(f"bench-predict {name}", text)
     if ratio < GOAL:
         sys.exit(f"under its goal: ratio_to_extract {ratio:.3f}")
 
