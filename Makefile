@@ -231,6 +231,18 @@ bench-accuracy: ## accuracy and seconds of the pipelines on GTSRB: GTSRB=DIR
 	@$(PYTHON) benches/accuracy.py '$(RUNS_DIR)' docs/accuracy.md '$(RUNS_DIR)/bench/accuracy.json' \
 	    docs/images/accuracy.svg $(ACCURACY)
 
+.PHONY: bench-probe
+bench-probe: probe ## the table of layers in docs/accuracy.md: PIPELINE=gtsrb-linear GTSRB=DIR
+	@$(PYTHON) benches/probe.py '$(RUNS_DIR)/$(PIPELINE)' docs/accuracy.md docs/images/probe.svg
+
+# Runs that are there already count as they are; half an hour for those of SEEDS=3.
+SEEDS ?= 3
+.PHONY: bench-seeds
+bench-seeds: ## accuracy with other tracks kept out: GTSRB=DIR SEEDS=3
+	@for name in gtsrb-linear gtsrb-fast gtsrb; do $(MAKE) --no-print-directory extract PIPELINE=$$name || exit; done
+	@$(PYTHON) benches/seeds.py target/release '$(RUNS_DIR)' '$(RUNS_DIR)/bench' docs/accuracy.md $(SEEDS) \
+	    gtsrb-linear gtsrb-fast gtsrb
+
 # Writes 5 GB to $(CACHE_DIR)/bench-stream and removes them again.
 .PHONY: bench-stream
 bench-stream: ## train on 2,000,000 embeddings in less than 2 GiB of memory

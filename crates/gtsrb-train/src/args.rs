@@ -174,7 +174,7 @@ pub struct Flags {
     #[arg(long, value_name = "K")]
     #[serde(skip_serializing_if = "Option::is_none")]
     folds: Option<usize>,
-    /// Decides which tracks those are [default: 1]
+    /// Decides which tracks those are, and where mini-batches start [default: 1]
     // TOML, in which the other settings are, ends at 2^63.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     #[serde(skip_serializing_if = "Option::is_none")]

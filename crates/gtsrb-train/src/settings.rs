@@ -76,7 +76,7 @@ pub struct Settings {
     pub validation: f64,
     /// Turns of cross-validation; `None` for a single split.
     pub folds: Option<usize>,
-    /// Decides which tracks those are.
+    /// Decides which tracks those are, and where mini-batches start.
     pub seed: u64,
     /// How often pictures of each class count.
     pub class_weights: ClassWeights,

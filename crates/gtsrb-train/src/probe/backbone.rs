@@ -11,7 +11,7 @@ use onnx_graph::{Builder, Element, ModelProto, Size, metadata};
 use stage::{Error, Result};
 
 use super::search::Found;
-use super::{About, Candidate};
+use super::{About, BYTES, Candidate};
 use crate::data::{BACKBONE_STAGE, Inputs, backbone_file};
 use crate::tap::{Tap, number, text};
 
@@ -103,7 +103,7 @@ impl Backbone {
             backbone: number,
             taps: parts().map(|(tap, grid)| format!("{}:{grid}", tap.layer)).collect(),
             numbers,
-            bytes: 2 * numbers,
+            bytes: BYTES * numbers,
             seconds: found.parts.iter().map(|&(tap, _)| seconds[tap]).fold(0.0, f64::max),
             accuracy: found.judgement.validation_accuracy,
             accuracy_error: found.judgement.accuracy_error,

@@ -26,6 +26,9 @@ use search::search;
 /// for all, so that no candidate gains by a search of its own.
 const LAMBDA: f64 = 1e-3;
 
+/// Bytes of a number of an embedding, stored as f16.
+const BYTES: usize = 2;
+
 /// Bytes of embeddings of one backbone that are in memory; where they would be more, all
 /// backbones are tried on fewer pictures.
 const MEMORY: usize = 1 << 30;
@@ -133,7 +136,7 @@ pub fn probe(inputs: &Inputs, settings: &Settings, question: &Question) -> Resul
             check_interrupt()?;
             features.judge(taps, &split, &part, &kept, &single)
         };
-        let found = search(&backbone.taps, judge)?;
+        let found = search(&backbone.taps, question.budget / BYTES, judge)?;
         candidates
             .extend(found.into_iter().map(|found| backbone.candidate(number, &found, &speeds)));
         progress.inc(1);

@@ -8,7 +8,8 @@ use crate::tap::Tap;
 /// Layers that are tried together with others: the best ones alone.
 const KEPT: usize = 6;
 
-/// Longer embeddings aren't tried: nobody would keep them.
+/// A single layer is tried on longer grids than the budget allows, up to these numbers: what the
+/// budget costs shows by them.
 const LONGEST: usize = 12_000;
 
 /// Layers on grids, `(layer, cells a side)`, in the layers' order.
@@ -23,9 +24,10 @@ pub struct Found {
 }
 
 /// Tries every layer of `taps` on every grid by `judge`, then the best ones in twos, and then the
-/// best two with each of the others.
+/// best two with each of the others. Those that are tried together have at most `budget` numbers.
 pub fn search(
     taps: &[Tap],
+    budget: usize,
     judge: impl Fn(&[(usize, usize)]) -> Result<Judgement>,
 ) -> Result<Vec<Found>> {
     let attempt = |parts: Parts| -> Result<Found> {
@@ -36,21 +38,21 @@ pub fn search(
         singles(taps).map(|part| attempt(vec![part])).collect::<Result<_>>()?;
     let kept = best_grids(&found);
     let twos =
-        kept.iter().enumerate().flat_map(|(i, &a)| kept[i + 1..].iter().map(move |&b| vec![a, b]));
-    let mut twos: Vec<Found> =
-        twos.filter_map(|parts| fitting(taps, parts)).map(attempt).collect::<Result<_>>()?;
+        kept.iter().enumerate().flat_map(|(i, &a)| kept[i + 1..].iter().map(move |&b| [a, b]));
+    let mut twos: Vec<Found> = twos
+        .filter_map(|parts| within(taps, &parts, budget))
+        .map(attempt)
+        .collect::<Result<_>>()?;
     twos.sort_by(|a, b| loss(a).total_cmp(&loss(b)));
-    let threes: Vec<Parts> = twos
-        .first()
-        .into_iter()
-        .flat_map(|best| {
-            let others = kept.iter().filter(|part| !best.parts.contains(part));
-            others.map(|&part| [&best.parts[..], &[part]].concat())
-        })
-        .collect();
+    let best: Vec<usize> =
+        twos.first().iter().flat_map(|best| &best.parts).map(|part| part.0).collect();
+    let (first, others): (Parts, Parts) = kept.into_iter().partition(|part| best.contains(&part.0));
     found.append(&mut twos);
-    for parts in threes {
-        found.extend(fitting(taps, parts).map(attempt).transpose()?);
+    if !first.is_empty() {
+        for other in others {
+            let parts = within(taps, &[&first[..], &[other]].concat(), budget);
+            found.extend(parts.map(attempt).transpose()?);
+        }
     }
     Ok(found)
 }
@@ -58,14 +60,30 @@ pub fn search(
 /// Every layer on every grid.
 fn singles(taps: &[Tap]) -> impl Iterator<Item = (usize, usize)> {
     let parts = taps.iter().enumerate().flat_map(|(i, tap)| tap.grids().map(move |grid| (i, grid)));
-    parts.filter(|&part| fitting(taps, vec![part]).is_some())
+    parts.filter(|&part| numbers(taps, &[part]) <= LONGEST)
 }
 
-/// The parts in the layers' order, unless they are too long together.
-fn fitting(taps: &[Tap], mut parts: Parts) -> Option<Parts> {
-    parts.sort_unstable();
-    let numbers: usize = parts.iter().map(|&(tap, grid)| taps[tap].channels * grid * grid).sum();
-    (numbers <= LONGEST).then_some(parts)
+/// Numbers of an embedding of `parts`.
+fn numbers(taps: &[Tap], parts: &[(usize, usize)]) -> usize {
+    parts.iter().map(|&(tap, grid)| taps[tap].channels * grid * grid).sum()
+}
+
+/// These layers, in their order, on the grids that together hold most of `budget` numbers; none is
+/// finer than in `parts`, where it is best alone.
+fn within(taps: &[Tap], parts: &[(usize, usize)], budget: usize) -> Option<Parts> {
+    let mut tried = vec![Parts::new()];
+    for &(tap, finest) in parts {
+        let grids: Vec<usize> = taps[tap].grids().filter(|&grid| grid <= finest).collect();
+        let with = |parts: &Parts| {
+            let parts = parts.clone();
+            grids.iter().map(move |&grid| [&parts[..], &[(tap, grid)]].concat()).collect::<Vec<_>>()
+        };
+        tried = tried.iter().flat_map(with).collect();
+    }
+    tried.retain(|parts| numbers(taps, parts) <= budget);
+    let mut most = tried.into_iter().max_by_key(|parts| numbers(taps, parts))?;
+    most.sort_unstable();
+    Some(most)
 }
 
 /// The layers that are best alone, each on its best grid.
@@ -115,7 +133,7 @@ mod tests {
         let taps = [tap(8, 4), tap(8, 2), tap(2000, 4)];
         let seen = RefCell::new(Vec::new());
         // The second layer is best, and finer is better; the third is too long on its finest grid.
-        let found = search(&taps, |parts| {
+        let found = search(&taps, 8000, |parts| {
             seen.borrow_mut().push(parts.to_vec());
             let value = |&(tap, grid): &(usize, usize)| grid as f64 * [1.0, 4.0, 1.5][tap];
             Ok(judged(-parts.iter().map(value).sum::<f64>()))
@@ -124,8 +142,9 @@ mod tests {
         let singles = [(0, 4), (0, 2), (0, 1), (1, 2), (1, 1), (2, 2), (2, 1)].map(|p| vec![p]);
         let seen = seen.into_inner();
         assert_eq!(seen[..7], singles);
-        assert_eq!(seen[7..10], [vec![(0, 4), (1, 2)], vec![(1, 2), (2, 2)], vec![(0, 4), (2, 2)]]);
-        assert_eq!(seen[10..], [vec![(0, 4), (1, 2), (2, 2)]]);
+        // The third is joined on the grid that fits into the budget beside others.
+        assert_eq!(seen[7..10], [vec![(0, 4), (1, 2)], vec![(1, 2), (2, 1)], vec![(0, 4), (2, 1)]]);
+        assert_eq!(seen[10..], [vec![(0, 4), (1, 2), (2, 1)]]);
         assert_eq!(found.len(), seen.len());
     }
 }
