@@ -40,7 +40,7 @@ impl AsRef<Common> for Args {
 /// Actions besides the stage itself.
 #[derive(clap::Subcommand, Debug)]
 pub enum Command {
-    /// Prints a model's inputs, outputs, preprocessing, size and possible taps
+    /// Print a model's inputs, outputs, preprocessing, size and possible taps
     Describe {
         /// A .pth or .onnx file
         file: PathBuf,
@@ -52,6 +52,7 @@ pub enum Command {
 
 /// Settings given on the command line; they win over the pipeline's file.
 #[derive(clap::Args, Serialize, Debug, Default)]
+#[command(next_help_heading = "Settings of [backbone]")]
 pub struct Flags {
     /// `efficientnet-lite0`, or a .pth or .onnx file
     #[arg(long, value_name = "NAME|FILE")]

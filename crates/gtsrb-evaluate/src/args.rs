@@ -77,6 +77,7 @@ impl AsRef<Common> for Args {
 
 /// One flag a key of `[evaluate]`.
 #[derive(clap::Args, Serialize, Debug)]
+#[command(next_help_heading = "Settings of [evaluate]")]
 pub struct Flags {
     /// Misclassified pictures shown in the report, at most 300 [default: 300]
     #[arg(long, value_name = "N")]

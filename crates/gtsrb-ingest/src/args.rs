@@ -26,6 +26,7 @@ impl AsRef<Common> for Args {
 
 /// What may be given on the command line; each flag overrides its key in `[ingest]`.
 #[derive(clap::Args, Serialize, Debug)]
+#[command(next_help_heading = "Settings of [ingest]")]
 pub struct Flags {
     /// The folder, or URL, with the pictures or the official zip archives
     #[arg(long, value_name = "DIR")]

@@ -28,6 +28,7 @@ impl AsRef<Common> for Args {
 
 /// Settings given on the command line; they win over the pipeline's file.
 #[derive(clap::Args, Serialize, Debug, Default)]
+#[command(next_help_heading = "Settings of [sample]")]
 pub struct Flags {
     /// Training tracks a class, of 30 frames each [default: 3]
     #[arg(long, value_name = "N")]

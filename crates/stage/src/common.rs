@@ -16,36 +16,38 @@ use crate::{Error, LogFormat, Result, local};
 pub(crate) const SECTIONS: [&str; 6] =
     ["sample", "ingest", "backbone", "extract", "train", "evaluate"];
 
+/// Where help lists these flags. Said of each: what follows them in a stage is the stage's own.
+const HEADING: &str = "Common options";
+
 /// Flags that every stage takes.
 #[derive(clap::Args, Debug, Clone, Default)]
-#[command(next_help_heading = "Common options")]
 pub struct Common {
     /// The pipeline's file
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, help_heading = HEADING)]
     pub config: Option<PathBuf>,
     /// The run's folder or URL [default: the pipeline's name, in `$RUNS_DIR` or `runs`]
-    #[arg(long, value_name = "DIR", global = true)]
+    #[arg(long, value_name = "DIR", global = true, help_heading = HEADING)]
     pub run: Option<PathBuf>,
     /// Worker threads [default: one a core]
-    #[arg(long, value_name = "N", global = true)]
+    #[arg(long, value_name = "N", global = true, help_heading = HEADING)]
     pub threads: Option<NonZeroUsize>,
     /// Check settings and say what would be done, but do nothing
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = HEADING)]
     pub dry_run: bool,
     /// Exit with 99 instead of 0 when everything was up to date
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = HEADING)]
     pub skip_code: bool,
     /// Print a JSON summary as the last line of standard output
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = HEADING)]
     pub json: bool,
     /// Log warnings and errors only, and show no progress
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = HEADING)]
     pub quiet: bool,
     /// How log lines are written to standard error
-    #[arg(long, value_enum, default_value_t, global = true)]
+    #[arg(long, value_enum, default_value_t, global = true, help_heading = HEADING)]
     pub log_format: LogFormat,
     /// How long an object store may fail on end before the stage gives up
-    #[arg(long, value_name = "SECONDS", env = "STORE_TIMEOUT", default_value_t = STORE_TIMEOUT, global = true)]
+    #[arg(long, value_name = "SECONDS", env = "STORE_TIMEOUT", default_value_t = STORE_TIMEOUT, global = true, help_heading = HEADING)]
     pub store_timeout: u64,
 }
 
