@@ -150,8 +150,10 @@ fn batched_shapes(model: &ModelProto, size: usize, wanted: &[&str]) -> Result<Sh
     for &tensor in wanted {
         let unknown = || {
             Error::data(format!(
-                "the shape of {tensor} can't be told: a node before it has an operator that \
-                 isn't known here; choose an earlier tap"
+                "the shape of {tensor} can't be told: what {} makes isn't known here, or depends \
+                 on the picture; tap a layer before it (gtsrb-backbone describe lists them), or \
+                 export the model with fixed height and width",
+                one.lost(tensor).unwrap_or("a node before it")
             ))
         };
         let (a, b) = one.shape(tensor).zip(two.shape(tensor)).ok_or_else(unknown)?;

@@ -147,6 +147,20 @@ fn a_batch_that_is_built_in_is_an_error() {
 }
 
 #[test]
+fn an_operator_that_is_not_known_is_named_with_its_remedy() {
+    let run = tempfile::tempdir().unwrap();
+    let mut model = onnx_graph::read(&fs::read(fixture("resnet.onnx")).unwrap()).unwrap();
+    let mut nodes = model.graph.iter_mut().flat_map(|graph| &mut graph.node);
+    nodes.find(|node| node.op_type == "Flatten").unwrap().op_type = "Surprise".into();
+    let path = run.path().join("surprise.onnx");
+    fs::write(&path, onnx_graph::write(&model)).unwrap();
+    let default = args(&path, &["--size", "64"]);
+    says(run.path(), &default, 65, &["what the Surprise node", "tap a layer before it"]);
+    let earlier = ["--size", "64", "--taps", "/layer4/layer4.0/relu_1/Relu_output_0:2"];
+    says(run.path(), &args(&path, &earlier), 0, &["256 numbers a picture"]);
+}
+
+#[test]
 fn int8_needs_images_and_convolutions() {
     use onnx_graph::{Builder, Element, Size, attribute, proto::TensorProto};
     let run = tempfile::tempdir().unwrap();

@@ -145,6 +145,8 @@ fn an_unknown_operator_gives_an_unknown_shape() {
     model.graph.as_mut().unwrap().node[1].op_type = "Surprise".into();
     let shapes = shapes::infer(&model, &[("input", &[1, 3, 64, 64])]).unwrap();
     assert_eq!(shapes.shape("scores"), None);
+    assert!(shapes.lost("scores").unwrap().starts_with("the Surprise node"));
+    assert_eq!(shapes.lost("input"), None);
     assert_eq!(count(&model, &shapes).unwrap().macs, None);
 }
 

@@ -134,19 +134,29 @@ fn axes(list: &[i64], rank: usize) -> Inferred<Vec<usize>> {
 }
 
 /// What is known of the tensors of a model.
-pub struct Shapes(HashMap<String, Value>);
+pub struct Shapes {
+    known: HashMap<String, Value>,
+    /// For tensors of which nothing is known, the node with which that began.
+    lost: HashMap<String, String>,
+}
 
 impl Shapes {
     /// The tensor's shape, if known.
     #[must_use]
     pub fn shape(&self, tensor: &str) -> Option<&[usize]> {
-        self.0.get(tensor)?.shape.as_deref()
+        self.known.get(tensor)?.shape.as_deref()
     }
 
     /// The type of the tensor's elements, if known.
     #[must_use]
     pub fn element(&self, tensor: &str) -> Option<Element> {
-        self.0.get(tensor)?.element
+        self.known.get(tensor)?.element
+    }
+
+    /// The node after which nothing is known, on the way to a tensor whose shape isn't, in words.
+    #[must_use]
+    pub fn lost(&self, tensor: &str) -> Option<&str> {
+        self.lost.get(tensor).map(String::as_str)
     }
 }
 
@@ -155,6 +165,7 @@ impl Shapes {
 pub fn infer(model: &ModelProto, inputs: &[(&str, &[usize])]) -> Result<Shapes> {
     let graph = graph(model)?;
     let mut known: HashMap<String, Value> = HashMap::new();
+    let mut lost: HashMap<String, String> = HashMap::new();
     for input in &graph.input {
         let shape = inputs.iter().find(|(name, _)| *name == input.name);
         let shape = shape.map(|(_, shape)| shape.to_vec());
@@ -168,7 +179,12 @@ pub fn infer(model: &ModelProto, inputs: &[(&str, &[usize])]) -> Result<Shapes> 
         let inputs = node.input.iter().map(|n| known.get(n)).collect();
         let made = match call(&Call { node, inputs }) {
             Ok(made) => made,
-            Err(Stop::Unknown) => Vec::new(),
+            Err(Stop::Unknown) => {
+                let before = node.input.iter().find_map(|input| lost.get(input));
+                let began = before.cloned().unwrap_or_else(|| read::title(node));
+                lost.extend(node.output.iter().map(|output| (output.clone(), began.clone())));
+                continue;
+            }
             Err(Stop::Wrong(message)) => {
                 return Err(Error::Shape { node: read::title(node), message });
             }
@@ -177,7 +193,7 @@ pub fn infer(model: &ModelProto, inputs: &[(&str, &[usize])]) -> Result<Shapes> 
             known.insert(name.clone(), value);
         }
     }
-    Ok(Shapes(known))
+    Ok(Shapes { known, lost })
 }
 
 fn call(call: &Call) -> Inferred<Vec<Value>> {
