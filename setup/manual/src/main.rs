@@ -55,6 +55,9 @@ fn commands() -> [Command; 8] {
 }
 
 #[cfg(test)]
+mod documents;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
