@@ -281,7 +281,7 @@ dist: setup ## one folder and archive that run without Rust, Python and make
 	@BUILD_COMMIT="$$(git describe --always --dirty --abbrev=12 2> /dev/null)" cargo build --release --quiet
 	@$(PYTHON) setup/dist.py dist target/release '$(DOWNLOADS)'
 
-test-dist: dist ## that archive, without a network and any other program
+test-dist: dist ## that archive, on a bare system: no other program, no file, no network
 	@$(PYTHON) tests/dist/check.py target/release '$(DOWNLOADS)'
 
 .PHONY: book
