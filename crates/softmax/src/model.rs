@@ -7,7 +7,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis};
 use crate::Samples;
 
 /// Rows whose logits are computed together.
-pub(crate) const BLOCK_ROWS: usize = 512;
+const BLOCK_ROWS: usize = 512;
 
 /// Weights and bias: logits = x Wᵀ + b.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,13 +40,7 @@ impl Model {
     /// If `x` hasn't as many columns as the weights.
     #[must_use]
     pub fn logits(&self, x: ArrayView2<'_, f32>) -> Array2<f32> {
-        let mut logits = Array2::zeros((x.nrows(), self.bias.len()));
-        logits
-            .axis_chunks_iter_mut(Axis(0), BLOCK_ROWS)
-            .into_par_iter()
-            .zip(x.axis_chunks_iter(Axis(0), BLOCK_ROWS))
-            .for_each(|(mut logits, x)| logits.assign(&self.forward(x)));
-        logits
+        by_blocks(x, self.bias.len(), |x| self.forward(x))
     }
 
     /// Logits of a few rows. Those of a row don't depend on the others.
@@ -59,6 +53,20 @@ impl Model {
     pub fn score(&self, samples: &Samples<'_>) -> Score {
         score(self.logits(samples.x).view(), samples.y)
     }
+}
+
+/// What `forward` makes of rows of `x`, some on each thread: `[rows, outputs]`.
+pub(crate) fn by_blocks(
+    x: ArrayView2<'_, f32>,
+    outputs: usize,
+    forward: impl Fn(ArrayView2<'_, f32>) -> Array2<f32> + Sync,
+) -> Array2<f32> {
+    let mut all = Array2::zeros((x.nrows(), outputs));
+    let blocks = all.axis_chunks_iter_mut(Axis(0), BLOCK_ROWS).into_par_iter();
+    blocks
+        .zip(x.axis_chunks_iter(Axis(0), BLOCK_ROWS))
+        .for_each(|(mut block, x)| block.assign(&forward(x)));
+    all
 }
 
 /// Scores logits `[rows, classes]` against `labels` `[rows]`. Of equal logits the first counts.

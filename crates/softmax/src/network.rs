@@ -1,9 +1,8 @@
 //! Linear layers with rectifiers between them.
 
-use ndarray::parallel::prelude::*;
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2};
 
-use crate::model::BLOCK_ROWS;
+use crate::model::by_blocks;
 use crate::{Error, Model, Standardization, Tower};
 
 /// A classifier of one or more linear layers: each one but the last is followed by a rectifier,
@@ -96,13 +95,7 @@ impl Network {
     /// If `x` hasn't as many columns as the first layer's weights.
     #[must_use]
     pub fn logits(&self, x: ArrayView2<'_, f32>) -> Array2<f32> {
-        let mut logits = Array2::zeros((x.nrows(), self.classes()));
-        logits
-            .axis_chunks_iter_mut(Axis(0), BLOCK_ROWS)
-            .into_par_iter()
-            .zip(x.axis_chunks_iter(Axis(0), BLOCK_ROWS))
-            .for_each(|(mut logits, x)| logits.assign(&self.forward(x)));
-        logits
+        by_blocks(x, self.classes(), |x| self.forward(x))
     }
 
     /// Logits of a few rows.
