@@ -5,10 +5,13 @@
 use std::collections::BTreeMap;
 
 use artifact::embeddings::{Embedded, Row, write_index};
+use artifact::head::Head;
 use artifact::images::{Image, ImageSet, Roi, Split, Writer};
-use artifact::{Hash, Manifest, Output, Work};
+use artifact::{Answers, Hash, Manifest, Output, Predictions, Work};
+use ndarray::{Array1, Array2};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use softmax::Model;
 
 fn work(tool: &str, parameters: Value) -> Work {
     Work { tool: tool.into(), version: "1".into(), parameters, inputs: BTreeMap::new() }
@@ -51,6 +54,35 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
+/// `rows` times `columns` numbers.
+fn matrix(rows: usize, columns: usize) -> impl Strategy<Value = Array2<f32>> {
+    let numbers = prop::collection::vec(-1e30_f32..1e30, rows * columns);
+    numbers.prop_map(move |n| Array2::from_shape_vec((rows, columns), n).unwrap())
+}
+
+/// Paths of images, their classes, and a probability for each class, as numbers of any size.
+fn predictions() -> impl Strategy<Value = (Vec<String>, Vec<usize>, Array2<f32>)> {
+    (1usize..60, 1usize..6).prop_flat_map(|(rows, classes)| {
+        let paths = prop::collection::vec(any::<String>(), rows);
+        (paths, prop::collection::vec(0..classes, rows), matrix(rows, classes))
+    })
+}
+
+/// A head of one layer.
+fn head() -> impl Strategy<Value = Head> {
+    let sizes = (2usize..6, 1usize..9);
+    sizes.prop_flat_map(|(classes, dims)| {
+        let names = prop::collection::vec(any::<String>(), classes);
+        let layer = (matrix(classes, dims), matrix(1, classes), 0.1_f32..10.0);
+        (names, layer, any::<[[u8; 32]; 2]>()).prop_map(|(classes, layer, [view, training])| {
+            let (weights, bias, temperature) = layer;
+            let bias: Array1<f32> = bias.into_iter().collect();
+            let network = Model { weights, bias }.into();
+            Head { network, temperature, classes, view: Hash(view), training: Hash(training) }
+        })
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
@@ -86,6 +118,31 @@ proptest! {
         for split in Split::ALL {
             prop_assert_eq!(&embedded.rows(split).unwrap(), &rows);
         }
+    }
+
+    #[test]
+    fn predictions_come_back((paths, labels, probabilities) in predictions()) {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("predictions.parquet");
+        let names: Vec<&str> = paths.iter().map(String::as_str).collect();
+        let written = Predictions {
+            paths: &names,
+            labels: Some(&labels),
+            predicted: &labels,
+            probabilities: probabilities.view(),
+            folds: None,
+        };
+        written.write(std::fs::File::create(&file).unwrap()).unwrap();
+        let read = Answers::read(&file, "gtsrb-evaluate").unwrap();
+        prop_assert_eq!(read, Answers { paths, labels, probabilities });
+    }
+
+    #[test]
+    fn a_head_comes_back(head in head()) {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("head.safetensors");
+        std::fs::write(&file, head.to_bytes().unwrap()).unwrap();
+        prop_assert_eq!(Head::read(&file).unwrap(), head);
     }
 
     #[test]

@@ -83,7 +83,12 @@ impl Common {
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
-            .map_err(|e| Error::io(format!("cannot start {threads} threads: {e}")))?
+            .map_err(|e| {
+                Error::io(format!(
+                    "cannot start {threads} threads: {e}: give fewer by --threads, or raise the \
+                     limit (ulimit -u)"
+                ))
+            })?
             .install(work)
     }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use object_store::{Error as Cause, ObjectStoreExt as _, UpdateVersion};
+use object_store::{Error as Cause, GetOptions, ObjectStoreExt as _, UpdateVersion};
 use stage::{Error, Result};
 
 use crate::patience::{Failure, wait};
@@ -53,7 +53,8 @@ impl Store {
     /// way.
     ///
     /// # Errors
-    /// [`Missing`](stage::Fault::Missing) where there is none; what `sink` says.
+    /// [`Missing`](stage::Fault::Missing) where there is none, [`Busy`](stage::Fault::Busy) if it
+    /// is overwritten meanwhile; what `sink` says.
     pub fn read(
         &self,
         name: &str,
@@ -62,17 +63,27 @@ impl Store {
     ) -> Result<()> {
         let (path, url) = (self.path(name)?, self.url_of(name));
         let get = async |range: Range<u64>| {
-            let read = async || self.bucket.get_range(&path, range.clone()).await;
+            let options = GetOptions { range: Some(range.into()), ..GetOptions::default() };
+            let read = async || {
+                let found = self.bucket.get_opts(&path, options.clone()).await?;
+                let tag = found.meta.e_tag.clone();
+                Ok((found.bytes().await?, tag))
+            };
             self.patience.insist(&url, read).await.map_err(|failure| failure.explain(&url))
         };
         let starts = (0..bytes).step_by(RANGE as usize);
         let ranges = starts.map(|start| get(start..bytes.min(start + RANGE)));
         wait(async {
-            let mut read = stream::iter(ranges).buffered(AHEAD);
-            while let Some(piece) = read.try_next().await? {
+            let (mut read, mut first) = (stream::iter(ranges).buffered(AHEAD), None);
+            while let Some((piece, tag)) = read.try_next().await? {
+                if *first.get_or_insert_with(|| tag.clone()) != tag {
+                    return Err(Error::busy(format!(
+                        "{url} was overwritten while it was read: run again"
+                    )));
+                }
                 sink(&piece)?;
             }
-            Ok::<_, Error>(())
+            Ok(())
         })?
     }
 

@@ -1,3 +1,5 @@
+use futures_util::FutureExt as _;
+use object_store::ObjectStoreExt as _;
 use stage::Fault;
 
 use super::*;
@@ -32,6 +34,34 @@ fn objects_come_back_whole_and_by_ranges() {
     assert!(store.get("nothing").unwrap().is_none());
     assert_eq!(store.read("nothing", 3, |_| Ok(())).unwrap_err().fault(), Fault::Missing);
     assert_eq!(store.get("../up").unwrap_err().fault(), Fault::Usage);
+}
+
+#[test]
+fn an_object_that_is_overwritten_while_it_is_read_is_no_mixture() {
+    let (store, dir) = (Store::in_memory(), tempfile::tempdir().unwrap());
+    // More ranges than are on their way at once.
+    let (file, bytes) = (dir.path().join("file"), 6 * read::RANGE);
+    std::fs::write(&file, vec![1; bytes as usize]).unwrap();
+    store.add("x", &file).unwrap();
+    let (path, other) = (store.path("x").unwrap(), vec![2; bytes as usize]);
+    let mut seen = 0;
+    let read = store.read("x", bytes, |piece| {
+        assert!(piece.iter().all(|byte| *byte == 1), "of both");
+        if seen == 0 {
+            // In memory nothing has to be waited for.
+            let put = store.bucket.put(&path, other.clone().into()).now_or_never();
+            put.unwrap().unwrap();
+        }
+        seen += piece.len();
+        Ok(())
+    });
+    let error = read.unwrap_err();
+    assert_eq!(error.fault(), Fault::Busy);
+    assert!(
+        error.to_string().ends_with("/x was overwritten while it was read: run again"),
+        "{error}"
+    );
+    assert!(seen < bytes as usize);
 }
 
 #[test]

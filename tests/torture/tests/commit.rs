@@ -322,10 +322,31 @@ fn few_file_handles_and_small_files() {
     );
 }
 
+/// Another user than root, whom rights and limits mean something to.
+const NOBODY: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+
+#[test]
+fn few_processes() {
+    let few = [&NOBODY[..], &["prlimit", "--nproc=1"]].concat();
+    if !works(&few) {
+        return;
+    }
+    let ground = Ground::new();
+    run(&mut ground.ingest("golden")).well();
+    fs::set_permissions(ground.path(""), fs::Permissions::from_mode(0o777)).unwrap();
+    let ended = run(&mut under(&few, &ground.ingest("run")));
+    if ended.stderr.starts_with("setpriv") || ended.stderr.starts_with("prlimit") {
+        println!("skipped: another user can't run the programs here");
+        return;
+    }
+    ended.badly(&[74], "--threads");
+    assert!(ground.images("run").is_empty());
+    ground.recovers("run", &ground.images("golden"));
+}
+
 #[test]
 fn without_rights_nothing_is_written() {
-    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
-    if !works(&nobody) {
+    if !works(&NOBODY) {
         return;
     }
     let ground = Ground::new();
@@ -333,7 +354,7 @@ fn without_rights_nothing_is_written() {
     run(&mut ground.ingest("run")).well();
     let before = ground.images("run");
     ground.picture("cat/more.ppm", 99);
-    let ended = run(&mut under(&nobody, &ground.ingest("run")));
+    let ended = run(&mut under(&NOBODY, &ground.ingest("run")));
     // Where the programs themselves can't be reached, there is nothing to try.
     if ended.stderr.starts_with("setpriv") {
         println!("skipped: another user can't run the programs here");
