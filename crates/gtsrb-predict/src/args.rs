@@ -21,7 +21,7 @@ Examples:
 
 /// Says which class pictures show, by a run's model
 #[derive(clap::Parser, Debug)]
-#[command(version, after_help = EXAMPLE, args_conflicts_with_subcommands = true)]
+#[command(version, after_help = EXAMPLE, subcommand_negates_reqs = true)]
 pub struct Args {
     /// Flags of every stage.
     #[command(flatten)]

@@ -147,7 +147,7 @@ fn real_signs_and_the_exported_classifier() {
     // Two heads with convolutions and a hidden layer, which learn from another view, too.
     let text = std::fs::read_to_string(root().join("pipelines/gtsrb-fast.toml")).unwrap();
     let text = text.replace("[extract]", "[extract]\naugment = 1");
-    let text = text.replace("convolutions = [128]", "convolutions = [64]\nmembers = 2");
+    let text = text.replace("convolutions = [96, 192]", "convolutions = [32, 64]\nmembers = 2");
     let text = text.replace("hidden = 256", "hidden = 64");
     let text = text.replace("epochs = 10", "epochs = 60");
     let config = place.config("gtsrb-linear", &text);
@@ -155,7 +155,7 @@ fn real_signs_and_the_exported_classifier() {
     let head = Head::read(&run.join("model/head.safetensors")).unwrap();
     let widths: Vec<_> = head.network.layers().iter().map(|layer| layer.bias.len()).collect();
     assert_eq!(widths, [128, 43]);
-    assert_eq!(head.network.tower().unwrap().levels().channels, [128]);
+    assert_eq!(head.network.tower().unwrap().levels().channels, [64, 128]);
     let top1 = json(&run.join("metrics.json"))["top1"].as_f64().unwrap();
     assert!(top1 > 0.75, "{top1}");
     check_classifier(&run, &python);
