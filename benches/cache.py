@@ -16,9 +16,9 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-DOCUMENT = ROOT / "docs/performance.md"
-BEGIN, END = "<!-- bench-cache -->", "<!-- /bench-cache -->"
+from common import PERFORMANCE, ROOT
+from document import rewrite
+
 SHARES = 100
 REPEATS = 3
 CURRENT = "none, same run again"
@@ -138,14 +138,6 @@ def table(results):
     return "\n".join(lines)
 
 
-def document(text):
-    before, begin, rest = DOCUMENT.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        sys.exit(f"{DOCUMENT} lacks {BEGIN} and {END}: put them where the table is to be")
-    DOCUMENT.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
-
-
 def main():
     config, source, cache, out = sys.argv[1:]
     out = Path(out).resolve()
@@ -154,7 +146,7 @@ def main():
     results = cases(run, caches, work)
     report = {"cores": os.cpu_count(), "goals": GOALS, "cases": results}
     (out / "cache.json").write_text(json.dumps(report, indent=2) + "\n")
-    document(table(results))
+    rewrite(PERFORMANCE, "bench-cache", table(results))
     print(table(results))
     missed = [name for name, goal in GOALS.items() if results[name]["share"] > goal]
     for name in missed:

@@ -1,6 +1,4 @@
-"""What the benchmarks of extraction have in common: the binaries, and the tables in the
-documentation.
-"""
+"""What the benchmarks have in common: the binaries, caches, and runs that borrow from others."""
 
 import os
 import shutil
@@ -10,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RELEASE = ROOT / "target" / "release"
+PERFORMANCE = ROOT / "docs" / "performance.md"
 
 
 def tool(name, *arguments, cache=None):
@@ -38,10 +37,9 @@ def warm(folder):
             path.read_bytes()
 
 
-def write_into(block, text):
-    """Replaces what is between the two marks of `block` in docs/performance.md."""
-    document = ROOT / "docs" / "performance.md"
-    before, _, rest = document.read_text().partition(f"<!-- {block} -->\n")
-    _, mark, after = rest.partition(f"<!-- /{block} -->")
-    if mark:
-        document.write_text(f"{before}<!-- {block} -->\n{text}\n{mark}{after}")
+def borrow(run, folder):
+    """Makes `folder` a run with the inputs of another one's training."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("images", "backbone", "embeddings"):
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to((run / name).resolve())

@@ -20,7 +20,8 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from common import write_into
+from common import PERFORMANCE
+from document import rewrite
 
 BATCH, ROUNDS, SECONDS = 8, 9, 0.4
 
@@ -160,7 +161,7 @@ def main():
     print(text)
     out.mkdir(parents=True, exist_ok=True)
     (out / "graphs.json").write_text(json.dumps(rows, indent=2) + "\n")
-    write_into("bench-graphs", text)
+    rewrite(PERFORMANCE, "bench-graphs", text)
 
 
 main()

@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from common import borrow
 from document import rewrite, table
 
 SGD = ["--solver", "sgd"]
@@ -34,8 +35,7 @@ GOAL = 0.3
 def measure(binaries, config, run, flags):
     """The summary of one training, and of its evaluation."""
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("images", "backbone", "embeddings"):
-            (Path(folder) / name).symlink_to(run / name)
+        borrow(run, Path(folder))
         common = ["--config", config, "--run", folder, "--quiet"]
         started = time.monotonic()
         trained = summary([binaries / "gtsrb-train", *common, "--json", *flags])
@@ -79,7 +79,7 @@ def main():
     binaries, config, run, out, document = map(Path, sys.argv[1:])
     heads = {}
     for name, flags in HEADS.items():
-        heads[name] = measure(binaries, config, run.resolve(), flags)
+        heads[name] = measure(binaries, config, run, flags)
         print("  " + "  ".join(row(name, heads[name])), flush=True)
     first = next(iter(heads.values()))
     gaps = {name: behind(first, head) for name, head in heads.items() if head is not first}

@@ -19,7 +19,8 @@ import numpy
 import pyarrow
 import pyarrow.parquet
 
-from common import ROOT, new_cache, tool, write_into
+from common import PERFORMANCE, ROOT, new_cache, tool
+from document import rewrite
 
 COUNTS = [10_000, 50_000, 200_000]
 FRAMES = 5_000
@@ -87,7 +88,7 @@ def main():
     print(text)
     result = {"bytes_per_image": each, "goal": GOAL, "runs": found}
     (out / "memory.json").write_text(json.dumps(result, indent=2) + "\n")
-    write_into("bench-memory", text)
+    rewrite(PERFORMANCE, "bench-memory", text)
     if each > GOAL:
         sys.exit(f"an image costs {each:.0f} bytes of memory, more than {GOAL}")
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from common import borrow
 from document import rewrite, table
 
 # Images of the benchmark's smaller training set, on which some published results were made.
@@ -23,10 +24,7 @@ TITLES = ["", "seeds", "learned from", "kept out", "right on what was kept out",
 
 def train(binaries, run, folder, flags):
     """What a training with `flags` found out on what it kept out."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("images", "backbone", "embeddings"):
-        (folder / name).unlink(missing_ok=True)
-        (folder / name).symlink_to((run / name).resolve())
+    borrow(run, folder)
     config = Path("pipelines", f"{run.name}.toml")
     command = [binaries / "gtsrb-train", "--config", config, "--run", folder, "--quiet", *flags]
     subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
