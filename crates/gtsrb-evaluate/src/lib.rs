@@ -60,7 +60,7 @@ pub use crate::args::Args;
 pub use crate::summary::Summary;
 
 /// Raise the number with every change of what this stage makes of the same inputs and settings.
-const VERSION: &str = artifact::version!(1);
+const VERSION: &str = artifact::version!(2);
 
 /// Odd pictures of each kind that are shown in the report.
 const ODD: usize = 20;
