@@ -1,8 +1,57 @@
 use futures_util::FutureExt as _;
-use object_store::ObjectStoreExt as _;
+use futures_util::stream::BoxStream;
+use object_store::memory::InMemory;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    ObjectStoreExt as _, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+};
 use stage::Fault;
 
 use super::*;
+
+type Answer<T> = object_store::Result<T>;
+
+/// A store that writes whatever the conditions are.
+#[derive(Debug)]
+struct Careless(InMemory);
+
+impl std::fmt::Display for Careless {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("careless")
+    }
+}
+
+#[async_trait::async_trait]
+impl ObjectStore for Careless {
+    async fn put_opts(&self, at: &Path, is: PutPayload, options: PutOptions) -> Answer<PutResult> {
+        self.0.put_opts(at, is, PutOptions { mode: PutMode::Overwrite, ..options }).await
+    }
+    async fn put_multipart_opts(
+        &self,
+        at: &Path,
+        options: PutMultipartOptions,
+    ) -> Answer<Box<dyn MultipartUpload>> {
+        self.0.put_multipart_opts(at, options).await
+    }
+    async fn get_opts(&self, at: &Path, options: GetOptions) -> Answer<GetResult> {
+        self.0.get_opts(at, options).await
+    }
+    fn delete_stream(
+        &self,
+        all: BoxStream<'static, Answer<Path>>,
+    ) -> BoxStream<'static, Answer<Path>> {
+        self.0.delete_stream(all)
+    }
+    fn list(&self, under: Option<&Path>) -> BoxStream<'static, Answer<ObjectMeta>> {
+        self.0.list(under)
+    }
+    async fn list_with_delimiter(&self, under: Option<&Path>) -> Answer<ListResult> {
+        self.0.list_with_delimiter(under).await
+    }
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Answer<()> {
+        self.0.copy_opts(from, to, options).await
+    }
+}
 
 #[test]
 fn objects_come_back_whole_and_by_ranges() {
@@ -77,6 +126,15 @@ fn of_two_writers_one_wins() {
     assert_eq!(error.fault(), Fault::Busy);
     assert!(error.to_string().starts_with("memory://bucket/runs/a b/m was written by"), "{error}");
     assert_eq!(store.get("m").unwrap().unwrap().0, "2");
+}
+
+#[test]
+fn a_store_that_ignores_conditions_is_refused() {
+    let bucket = Arc::new(Careless(InMemory::new()));
+    let store = Store { bucket, ..Store::in_memory() };
+    let error = store.replace("m", b"1", None).unwrap_err();
+    assert_eq!(error.fault(), Fault::Config);
+    assert!(error.to_string().contains("take one with conditional writes"), "{error}");
 }
 
 #[test]

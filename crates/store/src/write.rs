@@ -53,7 +53,8 @@ impl Store {
     /// was none.
     ///
     /// # Errors
-    /// As [`Store::add`]; [`Busy`](stage::Fault::Busy) if somebody else wrote it since.
+    /// As [`Store::add`]; [`Busy`](stage::Fault::Busy) if somebody else wrote it since;
+    /// [`Config`](stage::Fault::Config) if the store doesn't heed such conditions.
     pub fn replace(&self, name: &str, bytes: &[u8], expected: Option<&Version>) -> Result<()> {
         let (path, url) = (self.path(name)?, self.url_of(name));
         let mode = match expected {
@@ -62,7 +63,7 @@ impl Store {
         };
         let put = self.put(&path, &url, PutPayload::from(bytes.to_vec()), mode);
         match wait(put)? {
-            Ok(()) => Ok(()),
+            Ok(()) => self.heeds_conditions(&path, &url, bytes),
             Err(Failure::Store(Cause::AlreadyExists { .. } | Cause::Precondition { .. })) => {
                 // An answer may have been lost: then it was this process that wrote it.
                 match self.get(name)? {
@@ -73,6 +74,20 @@ impl Store {
                 }
             }
             Err(failure) => Err(failure.explain(&url)),
+        }
+    }
+
+    /// That the store doesn't write where it is asked to write only if nothing is there: some
+    /// that speak S3's language do, and of two machines that commit at once neither would know.
+    /// `bytes` are those that are there.
+    fn heeds_conditions(&self, path: &Path, url: &str, bytes: &[u8]) -> Result<()> {
+        match wait(self.put(path, url, PutPayload::from(bytes.to_vec()), PutMode::Create))? {
+            Err(Failure::Store(Cause::AlreadyExists { .. })) => Ok(()),
+            Err(failure) => Err(failure.explain(url)),
+            Ok(()) => Err(Error::config(format!(
+                "{url}: this store overwrites what it is asked not to, so that of two machines \
+                 one could undo the other's work: take one with conditional writes"
+            ))),
         }
     }
 
