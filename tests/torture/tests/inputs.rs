@@ -114,10 +114,10 @@ fn paths_that_are_too_long() {
 #[ignore = "slow: make torture"]
 fn many_files_in_any_order() {
     let (one, two) = (Ground::new(), Ground::new());
-    for number in 0..20_000_u32 {
-        one.picture(&format!("cat/{number:05}.ppm"), number + 1000);
-        let reversed = 19_999 - number;
-        two.picture(&format!("cat/{reversed:05}.ppm"), reversed + 1000);
+    for number in 0..200_000_u32 {
+        one.picture(&format!("cat/{number:06}.ppm"), number + 1000);
+        let reversed = 199_999 - number;
+        two.picture(&format!("cat/{reversed:06}.ppm"), reversed + 1000);
     }
     run(&mut one.ingest("run")).well();
     let little = ["prlimit", "--as=700000000"];
