@@ -2,7 +2,7 @@
 //! bit of an embedding.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
+use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -70,16 +70,17 @@ impl Effort {
         }
         let (batches, pixels, started) = (&AtomicU64::new(0), &pixels, Instant::now());
         thread::scope(|scope| {
-            let work = |mut model: Bound| {
-                scope.spawn(move || -> Result<()> {
+            let start = |mut model: Bound| {
+                let work = move || -> Result<()> {
                     while started.elapsed() < time {
                         model.run(pixels, view.batch)?;
                         batches.fetch_add(1, Ordering::Relaxed);
                     }
                     Ok(())
-                })
+                };
+                Builder::new().spawn_scoped(scope, work).map_err(|e| Error::thread(&e))
             };
-            let threads: Vec<_> = models.into_iter().map(work).collect();
+            let threads = models.into_iter().map(start).collect::<Result<Vec<_>>>()?;
             threads.into_iter().try_for_each(|thread| {
                 thread.join().map_err(|_| Error::internal("a measuring thread failed"))?
             })

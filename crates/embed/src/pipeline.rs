@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, Builder, Scope};
 use std::time::Duration;
 
 use stage::{Error, Result, check_interrupt};
@@ -141,15 +141,15 @@ impl Pipeline {
         thread::scope(move |scope| {
             for _ in 0..framers {
                 let (input, output, done) = (to_frame.clone(), framed.clone(), done.clone());
-                scope.spawn(move || frame_all(&input, &output, &done, &framer, batch, frame));
+                start(scope, move || frame_all(&input, &output, &done, &framer, batch, frame))?;
             }
             for mut model in models {
                 let (input, done) = (to_infer.clone(), done.clone());
-                scope.spawn(move || infer_all(&input, &done, &mut model));
+                start(scope, move || infer_all(&input, &done, &mut model))?;
             }
             // Only the threads hold ends of the queues now, so that an end closes with them.
             drop((to_frame, framed, to_infer));
-            scope.spawn(move || read_all(pictures, &jobs, &tickets, &done, batch));
+            start(scope, move || read_all(pictures, &jobs, &tickets, &done, batch))?;
             collect_all(&results, &returned, joined, &mut collect)
         })
     }
@@ -163,6 +163,14 @@ pub(crate) fn with_resize<'a>(onnx: &'a [u8], framer: &Framer) -> Result<Cow<'a,
     let model = onnx_graph::read(onnx).and_then(|m| onnx_graph::resize::in_front(&m, side));
     let model = model.map_err(|e| Error::data(format!("a resize before the backbone: {e}")))?;
     Ok(Cow::Owned(onnx_graph::write(&model)))
+}
+
+/// Starts a thread. Where that fails the scope ends, and with it the queues and other threads.
+fn start<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: impl FnOnce() + Send + 'scope,
+) -> Result<()> {
+    Builder::new().spawn_scoped(scope, work).map(drop).map_err(|e| Error::thread(&e))
 }
 
 fn queue<T>(bound: usize) -> (SyncSender<T>, Shared<T>) {

@@ -109,7 +109,14 @@ fn obtain_all(
 ) -> Result<Vec<Staged>> {
     thread::scope(|scope| {
         let obtain = |archive| move || obtain(client, output, folder, archive, progress);
-        let workers: Vec<_> = archives.iter().map(|archive| scope.spawn(obtain(archive))).collect();
+        let start = |archive| {
+            let worker = thread::Builder::new().spawn_scoped(scope, obtain(archive));
+            worker.map_err(|e| {
+                client.cut();
+                Error::thread(&e)
+            })
+        };
+        let workers = archives.iter().map(start).collect::<Result<Vec<_>>>()?;
         let mut cut = false;
         while !workers.iter().all(thread::ScopedJoinHandle::is_finished) {
             if !cut && check_interrupt().is_err() {

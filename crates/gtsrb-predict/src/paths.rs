@@ -78,11 +78,14 @@ fn is_stdin(path: &Path) -> bool {
 fn lines() -> impl Iterator<Item = io::Result<String>> + Send {
     let (sender, lines) = sync_channel(64);
     // Nobody waits for this thread: a read may last for ever.
-    std::thread::spawn(move || {
+    let reader = std::thread::Builder::new().spawn(move || {
         let mut lines = io::stdin().lines();
         while lines.next().is_some_and(|line| sender.send(line).is_ok()) {}
     });
-    std::iter::from_fn(move || next_line(&lines))
+    let failed = reader.err().map(Err);
+    failed
+        .into_iter()
+        .chain(std::iter::from_fn(move || next_line(&lines)))
         .filter(|line| line.as_ref().map_or(true, |line| !line.is_empty()))
 }
 

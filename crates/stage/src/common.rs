@@ -79,16 +79,10 @@ impl Common {
     /// # Errors
     /// Those of `work`; [`Io`](crate::Fault::Io) where so many threads can't be started.
     pub fn in_threads<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        let threads = self.threads();
         rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
+            .num_threads(self.threads())
             .build()
-            .map_err(|e| {
-                Error::io(format!(
-                    "cannot start {threads} threads: {e}: give fewer by --threads, or raise the \
-                     limit (ulimit -u)"
-                ))
-            })?
+            .map_err(|e| Error::thread(&e))?
             .install(work)
     }
 

@@ -121,6 +121,14 @@ impl Error {
         Self::new(fault, format!("cannot write {}: {error}{remedy}", path.display()))
     }
 
+    /// A thread that can't be started: [`Fault::Io`].
+    #[must_use]
+    pub fn thread(error: &impl Display) -> Self {
+        Self::io(format!(
+            "cannot start a thread: {error}: give fewer by --threads, or raise the limit (ulimit -u)"
+        ))
+    }
+
     /// Which fault it is.
     #[must_use]
     pub fn fault(&self) -> Fault {

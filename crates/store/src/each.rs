@@ -1,8 +1,10 @@
 //! Waiting for a store many times at once.
 
+use std::io;
 use std::sync::Mutex;
+use std::thread::{Builder, ScopedJoinHandle};
 
-use stage::Result;
+use stage::{Error, Result};
 
 /// How many wait at the same time.
 const AT_ONCE: usize = 16;
@@ -10,7 +12,8 @@ const AT_ONCE: usize = 16;
 /// Does `work` on every item, several at a time; gives the results in the items' order.
 ///
 /// # Errors
-/// The first one; work that hasn't begun by then isn't done.
+/// The first one; work that hasn't begun by then isn't done. [`Io`](stage::Fault::Io) where not
+/// even one thread can be started.
 pub fn each<T: Sync, R: Send>(
     items: &[T],
     work: impl Fn(&T) -> Result<R> + Sync,
@@ -31,9 +34,14 @@ pub fn each<T: Sync, R: Send>(
         Ok(done)
     };
     let ended: Vec<Result<_>> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..AT_ONCE.min(items.len())).map(|_| scope.spawn(worker)).collect();
-        let join = |worker: std::thread::ScopedJoinHandle<'_, _>| {
-            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        let start = |_| Builder::new().spawn_scoped(scope, worker);
+        let workers: Vec<_> = (0..AT_ONCE.min(items.len())).map(start).collect();
+        let alone = workers.iter().all(io::Result::is_err);
+        let join = |worker: io::Result<ScopedJoinHandle<'_, _>>| match worker {
+            Ok(worker) => worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(error) if alone => Err(Error::thread(&error)),
+            // The others do its work.
+            Err(_) => Ok(Vec::new()),
         };
         workers.into_iter().map(join).collect()
     });
@@ -46,7 +54,6 @@ pub fn each<T: Sync, R: Send>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stage::Error;
 
     #[test]
     fn results_come_in_order_and_an_error_ends_it() {

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
+use std::thread::{Builder, JoinHandle};
 
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
@@ -112,7 +112,8 @@ impl Elsewhere {
         }
         let bytes = part.metadata().map_err(|e| Error::read(part, &e))?.len();
         let (store, path) = (self.store.clone(), part.to_owned());
-        self.sending.push_back(std::thread::spawn(move || store.add(&name(&path), &path)));
+        let sending = Builder::new().spawn(move || store.add(&name(&path), &path));
+        self.sending.push_back(sending.map_err(|e| Error::thread(&e))?);
         self.there.insert(part.to_owned(), bytes);
         Ok(())
     }

@@ -184,6 +184,43 @@ fn a_file_over_the_size_limit_is_an_io_error() {
     assert_eq!(run.extract(&[])["state"], "done");
 }
 
+/// The number of threads is the user's, not the process's: another user than root, who has none.
+#[cfg(target_os = "linux")]
+#[test]
+fn too_few_threads_are_an_io_error() {
+    if !runtime() {
+        return;
+    }
+    let run = Run::new(&images(0..20));
+    std::fs::create_dir_all(run.cache()).unwrap();
+    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    let opened = Command::new("chmod").args(["-R", "a+rwX"]).arg(run.path()).status();
+    assert!(opened.unwrap().success());
+    let command = run.command(&[]);
+    let limited = |threads: u32| {
+        let mut limited = Command::new(nobody[0]);
+        limited.args(&nobody[1..]).args(["prlimit", &format!("--nproc={threads}")]);
+        limited.arg(command.get_program()).args(command.get_args());
+        limited.env("CACHE_DIR", run.cache().parent().unwrap());
+        limited.output()
+    };
+    for threads in 1..20 {
+        let finished = match limited(threads) {
+            Ok(finished) if !stderr(&finished).starts_with(['s', 'p']) => finished,
+            _ => return println!("skipped: another user can't run the programs here"),
+        };
+        let message = stderr(&finished);
+        if finished.status.success() {
+            assert!(threads > 2, "two threads are more than {threads}");
+            return;
+        }
+        assert_eq!(finished.status.code(), Some(74), "{threads}: {message}");
+        assert!(message.contains("give fewer by --threads"), "{message}");
+        assert!(run.parts().is_empty());
+    }
+    panic!("twenty threads are too few");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_lost_standard_error_is_no_error() {
