@@ -11,7 +11,7 @@ use ndarray::ArrayView2;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::reader::{ChunkReader, FileReader as _, SerializedFileReader};
 use serde::{Deserialize, Serialize};
 use stage::{Error, Result};
@@ -158,12 +158,23 @@ fn believable(
         if group.columns().iter().any(|column| column.compression() != Compression::UNCOMPRESSED) {
             return Err("it is compressed, as no part is");
         }
+        if !group.columns().iter().all(|column| is_inside(column, bytes)) {
+            return Err("a column of it lies outside of the file");
+        }
     }
     let row = (size_of::<Key>() + embedding) as u64;
     if rows.saturating_mul(row) > bytes {
         return Err("it claims more rows than it has bytes for");
     }
     Ok(())
+}
+
+/// Whether a column is where a file of `bytes` bytes can have one; Parquet's reader takes that for
+/// granted.
+fn is_inside(column: &ColumnChunkMetaData, bytes: u64) -> bool {
+    let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+    let end = start.checked_add(column.compressed_size());
+    start >= 0 && end.is_some_and(|end| start <= end && end as u64 <= bytes)
 }
 
 /// Dimensions and storage of a part's embeddings.
@@ -217,7 +228,7 @@ mod tests {
 
     use super::*;
     use crate::table;
-    use parquet::arrow::ArrowWriter;
+    use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 
     /// A part of `rows` rows that are all the same, packed as well as Parquet can.
     fn packed(dir: &Path, rows: usize, compression: Compression) -> PathBuf {
@@ -251,6 +262,22 @@ mod tests {
         for (rows, compression) in [(500_000, Compression::UNCOMPRESSED), (3, Compression::SNAPPY)]
         {
             assert_eq!(read(rows, compression).unwrap_err().fault().code(), 65);
+        }
+    }
+
+    #[test]
+    fn columns_outside_of_the_file_are_damage() {
+        let schema = Schema::new(vec![Field::new("key", DataType::FixedSizeBinary(32), false)]);
+        let columns = ArrowSchemaConverter::new().convert(&schema).unwrap();
+        let inside = |start, length| {
+            let column = ColumnChunkMetaData::builder(columns.column(0))
+                .set_data_page_offset(start)
+                .set_total_compressed_size(length);
+            is_inside(&column.build().unwrap(), 100)
+        };
+        assert!(inside(4, 96) && inside(4, 0));
+        for (start, length) in [(-1, 50), (4, -2), (4, 97), (101, 0), (i64::MAX, i64::MAX)] {
+            assert!(!inside(start, length), "{length} bytes from {start}");
         }
     }
 }
