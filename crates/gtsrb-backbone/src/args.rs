@@ -20,15 +20,15 @@ use stage::{Common, Error, Result};
         The first writes runs/gtsrb/backbone/backbone.onnx."
 )]
 pub struct Args {
-    /// Flags of every stage.
-    #[command(flatten)]
-    pub common: Common,
     /// Settings given on the command line.
     #[command(flatten)]
     pub flags: Flags,
     /// Another action than writing the backbone.
     #[command(subcommand)]
     pub command: Option<Command>,
+    /// Flags of every stage.
+    #[command(flatten)]
+    pub common: Common,
 }
 
 impl AsRef<Common> for Args {

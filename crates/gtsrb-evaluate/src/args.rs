@@ -19,15 +19,15 @@ const MOST: usize = 300;
     args_conflicts_with_subcommands = true
 )]
 pub struct Args {
-    /// Flags of every stage.
-    #[command(flatten)]
-    pub common: Common,
     /// What to do instead of evaluating.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// Flags of this stage.
     #[command(flatten)]
     pub flags: Flags,
+    /// Flags of every stage.
+    #[command(flatten)]
+    pub common: Common,
 }
 
 /// Other things to do.

@@ -26,9 +26,6 @@ The cache:
 #[derive(clap::Parser, Debug)]
 #[command(version, after_help = EXAMPLE, args_conflicts_with_subcommands = true)]
 pub struct Args {
-    /// Flags of every stage.
-    #[command(flatten)]
-    pub common: Common,
     /// What to do instead of extracting.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -42,6 +39,9 @@ pub struct Args {
     /// Settings given as flags.
     #[command(flatten)]
     pub flags: Flags,
+    /// Flags of every stage.
+    #[command(flatten)]
+    pub common: Common,
 }
 
 impl AsRef<Common> for Args {

@@ -14,8 +14,6 @@ use stage::{Common, Error, Result, cache_dir};
     after_help = "Example:\n  gtsrb-fetch --to ~/GTSRB && make all PIPELINE=gtsrb GTSRB=~/GTSRB"
 )]
 pub struct Args {
-    #[command(flatten)]
-    pub(crate) common: Common,
     /// The folder for the archives [default: downloads/gtsrb in `$CACHE_DIR` or `cache`]
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
@@ -25,6 +23,8 @@ pub struct Args {
     /// How long a server may be silent, or slower than 1 KiB a second
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
     patience: f64,
+    #[command(flatten)]
+    pub(crate) common: Common,
 }
 
 impl AsRef<Common> for Args {

@@ -13,9 +13,9 @@ use stage::{Common, Error, Result};
 )]
 pub struct Args {
     #[command(flatten)]
-    pub(crate) common: Common,
-    #[command(flatten)]
     pub(crate) flags: Flags,
+    #[command(flatten)]
+    pub(crate) common: Common,
 }
 
 impl AsRef<Common> for Args {

@@ -23,9 +23,6 @@ Examples:
 #[derive(clap::Parser, Debug)]
 #[command(version, after_help = EXAMPLE, subcommand_negates_reqs = true)]
 pub struct Args {
-    /// Flags of every stage.
-    #[command(flatten)]
-    pub common: Common,
     /// What to do instead of predicting.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -52,6 +49,9 @@ pub struct Args {
     /// labelled them, and `gtsrb-ingest` reads the folders. DIR must be new or empty
     #[arg(long, value_name = "DIR", requires = "label_next")]
     pub copy_to: Option<PathBuf>,
+    /// Flags of every stage.
+    #[command(flatten)]
+    pub common: Common,
 }
 
 /// Other things to do.

@@ -12,12 +12,12 @@ use stage::{Common, Error, Result};
                   writes runs/sample/data/GTSRB/... and runs/sample/data/GT-final_test.csv"
 )]
 pub struct Args {
-    /// Flags of every stage.
-    #[command(flatten)]
-    pub common: Common,
     /// Settings given on the command line.
     #[command(flatten)]
     pub flags: Flags,
+    /// Flags of every stage.
+    #[command(flatten)]
+    pub common: Common,
 }
 
 impl AsRef<Common> for Args {

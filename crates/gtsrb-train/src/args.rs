@@ -22,15 +22,15 @@ const EXAMPLE: &str = "Examples:
 #[derive(clap::Parser, Debug)]
 #[command(version, after_help = EXAMPLE, args_conflicts_with_subcommands = true)]
 pub struct Args {
-    /// Flags of every stage.
-    #[command(flatten)]
-    pub common: Common,
     /// What to do instead of training.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// Settings given as flags.
     #[command(flatten)]
     pub flags: Flags,
+    /// Flags of every stage.
+    #[command(flatten)]
+    pub common: Common,
 }
 
 /// Other things to do with the embeddings, under the settings of the pipeline's file.
