@@ -262,6 +262,7 @@ TOOLS := target/tools/bin
 
 $(TOOLS)/cargo-deny: TOOL := cargo-deny@0.20.2
 $(TOOLS)/cargo-sbom: TOOL := cargo-sbom@0.10.0
+$(TOOLS)/cargo-fuzz: TOOL := cargo-fuzz@0.13.2
 $(TOOLS)/mdbook: TOOL := mdbook@0.5.4 --no-default-features --features search
 $(TOOLS)/%:
 	@cargo install --quiet --locked --root target/tools $(TOOL)
@@ -287,6 +288,14 @@ test-dist: dist ## that archive, on a bare system: no other program, no file, no
 .PHONY: book
 book: $(TOOLS)/mdbook ## docs/ as a book: book/index.html
 	@$< build
+
+SECONDS ?= 60
+.PHONY: fuzz
+fuzz: $(TOOLS)/cargo-fuzz ## search for bytes that readers can't take: SECONDS=60 for each of them
+	@cargo +nightly --version > /dev/null 2>&1 || { echo 'error: fuzz: there is no nightly compiler: rustup toolchain install nightly' >&2; exit 69; }
+	@PATH='$(abspath $(TOOLS))':"$$PATH" $(PYTHON) tests/torture/fuzz.py $(SECONDS) tests/torture/seeds \
+	    target/fuzz '$(RUNS_DIR)/bench/fuzz.json' \
+	    cargo +nightly fuzz run --sanitizer none --target-dir target/fuzz/build
 
 oracles: ## remake the committed golden files with PyTorch
 	@rm -rf .venv-torch && $(PYTHON) -m venv .venv-torch
