@@ -69,7 +69,8 @@ def down(top1):
 
 
 def text(x, y, words, anchor="start"):
-    return f'<text x="{x}" y="{y}" text-anchor="{anchor}">{words}</text>'
+    halo = 'stroke="#fff" stroke-width="4" paint-order="stroke"'
+    return f'<text x="{x}" y="{y}" text-anchor="{anchor}" {halo}>{words}</text>'
 
 
 def picture(found):
