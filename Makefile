@@ -155,6 +155,7 @@ test-airflow: build setup .venv-airflow/ready ## the sample pipeline in Airflow,
 	@touch $@
 
 STORE := target/store/release/store-with-faults
+STORES := STORE_SERVER='$(abspath $(STORE))' MOTO_SERVER='$(abspath .venv-store/bin/moto_server)'
 .PHONY: test-store test-distributed
 test-distributed: build setup .venv-airflow/ready $(STORE) ## the same on Celery with Redis: two workers, one of which dies
 	@command -v redis-server > /dev/null || { echo 'error: test-distributed: there is no redis-server: apt-get install redis-server' >&2; exit 69; }
@@ -165,8 +166,7 @@ $(STORE): $(wildcard tests/store/src/*.rs tests/store/Cargo.*)
 	@cargo build --release --quiet --manifest-path tests/store/Cargo.toml --target-dir target/store
 
 test-store: build setup .venv-store/ready $(STORE) ## runs and caches in object stores, among them one that fails on purpose
-	@PYTHON='$(PYTHON)' STORE_SERVER='$(abspath $(STORE))' \
-	    MOTO_SERVER='$(abspath .venv-store/bin/moto_server)' setup/test-environment '$(DOWNLOADS)' '' \
+	@PYTHON='$(PYTHON)' $(STORES) setup/test-environment '$(DOWNLOADS)' '' \
 	    cargo test --release --workspace --test stores
 
 .venv-store/ready: tests/store/requirements.txt
@@ -252,8 +252,8 @@ bench-stream: ## train on 2,000,000 embeddings in less than 2 GiB of memory
 
 # Slow tests too: what they need is said in docs/reliability.md.
 .PHONY: torture
-torture: build setup $(VENV) ## every fault of docs/reliability.md
-	@PYTHON='$(abspath .venv)/bin/python' setup/test-environment '$(DOWNLOADS)' '$(GTSRB_MINI)' \
+torture: build setup $(VENV) .venv-store/ready $(STORE) ## every fault of docs/reliability.md
+	@PYTHON='$(abspath .venv)/bin/python' $(STORES) setup/test-environment '$(DOWNLOADS)' '$(GTSRB_MINI)' \
 	    $(PYTHON) tests/torture/run.py docs/reliability.md '$(RUNS_DIR)/bench/torture.json' \
 	    cargo test --release --workspace
 
