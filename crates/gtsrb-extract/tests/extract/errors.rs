@@ -172,11 +172,7 @@ fn a_file_over_the_size_limit_is_an_io_error() {
         return;
     }
     let run = Run::new(&images(0..400));
-    let command = run.command(&[]);
-    let mut limited = Command::new("sh");
-    limited.args(["-c", "ulimit -f 8; exec \"$@\"", "sh"]).arg(command.get_program());
-    limited.args(command.get_args()).env("CACHE_DIR", run.cache().parent().unwrap());
-    let finished = limited.output().unwrap();
+    let finished = run.under(&["sh", "-c", "ulimit -f 8; exec \"$@\"", "sh"]).output().unwrap();
     let message = stderr(&finished);
     assert_eq!(finished.status.code(), Some(74), "{message}");
     assert!(message.contains("-part: File too large"), "{message}");
@@ -196,16 +192,10 @@ fn too_few_threads_are_an_io_error() {
     let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
     let opened = Command::new("chmod").args(["-R", "a+rwX"]).arg(run.path()).status();
     assert!(opened.unwrap().success());
-    let command = run.command(&[]);
-    let limited = |threads: u32| {
-        let mut limited = Command::new(nobody[0]);
-        limited.args(&nobody[1..]).args(["prlimit", &format!("--nproc={threads}")]);
-        limited.arg(command.get_program()).args(command.get_args());
-        limited.env("CACHE_DIR", run.cache().parent().unwrap());
-        limited.output()
-    };
     for threads in 1..20 {
-        let finished = match limited(threads) {
+        let limit = format!("--nproc={threads}");
+        let few = [&nobody[..], &["prlimit", &limit]].concat();
+        let finished = match run.under(&few).output() {
             Ok(finished) if !stderr(&finished).starts_with(['s', 'p']) => finished,
             _ => return println!("skipped: another user can't run the programs here"),
         };

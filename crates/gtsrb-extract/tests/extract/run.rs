@@ -120,6 +120,15 @@ impl Run {
         command
     }
 
+    /// The same behind the words of another program, such as `prlimit --nproc=3`.
+    pub fn under(&self, words: &[&str]) -> Command {
+        let command = self.command(&[]);
+        let mut outer = Command::new(words[0]);
+        outer.args(&words[1..]).arg(command.get_program()).args(command.get_args());
+        outer.env("CACHE_DIR", self.folder.path().join("cache"));
+        outer
+    }
+
     /// Runs it; it must succeed. Gives the JSON line.
     pub fn extract(&self, args: &[&str]) -> Value {
         let finished = self.command(args).output().unwrap();
