@@ -173,27 +173,18 @@ fn page(storage: Storage, embeddings: ArrayView2<f32>) -> Vec<u8> {
         // Rows of a matrix in standard order are slices; others are copied.
         let row = row.as_slice().map_or_else(|| Cow::from(row.to_vec()), Cow::from);
         match storage {
-            Storage::F32 => add_numbers(&mut page, &row, f32::to_le_bytes),
+            Storage::F32 => {
+                let bytes: Vec<[u8; 4]> = row.iter().map(|number| number.to_le_bytes()).collect();
+                page.extend_from_slice(bytes.as_flattened());
+            }
             Storage::F16 => {
                 half.convert_from_f32_slice(&row);
-                add_numbers(&mut page, &half, f16::to_le_bytes);
+                let bytes: Vec<[u8; 2]> = half.iter().map(|number| number.to_le_bytes()).collect();
+                page.extend_from_slice(bytes.as_flattened());
             }
         }
     }
     page
-}
-
-/// The bytes of `numbers`. Equally long places let the compiler copy many at once.
-fn add_numbers<T: Copy, const N: usize>(
-    page: &mut Vec<u8>,
-    numbers: &[T],
-    bytes: impl Fn(T) -> [u8; N],
-) {
-    let start = page.len();
-    page.resize(start + N * numbers.len(), 0);
-    for (place, number) in page[start..].as_chunks_mut::<N>().0.iter_mut().zip(numbers) {
-        *place = bytes(*number);
-    }
 }
 
 /// Levels preceded by their length in bytes.
