@@ -27,7 +27,9 @@ def search(reader, seconds, seeds, work, command):
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     tried = re.search(r"stat::number_of_executed_units: (\d+)", done.stderr)
     wrong = sorted(file.name for file in found.iterdir())
-    if done.returncode or wrong or not tried:
+    if done.returncode:
+        wrong.append(f"exit code {done.returncode}")
+    if wrong or not tried:
         sys.stderr.write(done.stderr[-5000:])
     return {"tried": int(tried[1]) if tried else 0, "seconds": int(seconds), "wrong": wrong}
 
