@@ -52,8 +52,9 @@ source: $(FETCHED)
 fetch: config build ## the official archives of GTSRB, verified: MIRROR=URL for another server
 	@target/release/gtsrb-fetch --to '$(DOWNLOADS)/gtsrb'$(if $(MIRROR), --mirror '$(MIRROR)')
 
+# The first time takes minutes: cargo shows how far it is.
 build: ## compile the binaries
-	@cargo build --release --quiet
+	@cargo build --release $(if $(wildcard target/release/gtsrb-predict),--quiet)
 
 # A library or weights that are there already are used instead of downloads.
 setup: ## fetch runtime and weights; DEVICE=cuda fetches the runtime for NVIDIA's GPUs
