@@ -1,47 +1,42 @@
 //! Embeddings into the cache, in the order that they come in, a part at a time.
 
-use artifact::embeddings::{Cache, Key, Storage, Writer, part_rows};
+use artifact::embeddings::{Cache, NewPart, Storage, Writer, part_rows};
 use ndarray::ArrayView2;
 use stage::{Error, Result};
 
 use crate::pipeline::Embeddings;
 
-/// Appends a part whenever there is enough for one.
+/// Writes embeddings to a part as they come, and adds it when there are enough.
 pub struct Collector<'a> {
     cache: &'a mut Cache,
     writer: &'a Writer,
     storage: Storage,
     dims: usize,
-    keys: Vec<Key>,
-    values: Vec<f32>,
+    part: Option<NewPart>,
 }
 
 impl<'a> Collector<'a> {
     /// Collects into `cache`, which `writer` holds.
     pub fn new(cache: &'a mut Cache, writer: &'a Writer, storage: Storage, dims: usize) -> Self {
-        Self { cache, writer, storage, dims, keys: Vec::new(), values: Vec::new() }
+        Self { cache, writer, storage, dims, part: None }
     }
 
     /// Takes a batch.
-    pub fn take(&mut self, batch: Embeddings) -> Result<()> {
-        self.keys.extend(batch.keys);
-        self.values.extend(batch.values);
-        if self.keys.len() >= part_rows(self.dims) {
-            self.flush()?;
-        }
-        Ok(())
+    pub fn take(&mut self, batch: &Embeddings) -> Result<()> {
+        let rows = ArrayView2::from_shape((batch.keys.len(), self.dims), &batch.values)
+            .map_err(|e| Error::internal(format!("a batch of embeddings: {e}")))?;
+        let mut part = match self.part.take() {
+            Some(part) => part,
+            None => self.cache.new_part(self.writer, self.storage, self.dims)?,
+        };
+        part.write(&batch.keys, rows)?;
+        let full = part.rows() >= part_rows(self.dims);
+        self.part = Some(part);
+        if full { self.flush() } else { Ok(()) }
     }
 
-    /// Appends what is there, if anything.
+    /// Adds the part that there is, if any.
     pub fn flush(&mut self) -> Result<()> {
-        if self.keys.is_empty() {
-            return Ok(());
-        }
-        let rows = ArrayView2::from_shape((self.keys.len(), self.dims), &self.values)
-            .map_err(|e| Error::internal(format!("a part of embeddings: {e}")))?;
-        self.cache.append(self.writer, &self.keys, self.storage, rows)?;
-        self.keys.clear();
-        self.values.clear();
-        Ok(())
+        self.part.take().map_or(Ok(()), |part| self.cache.add_part(part).map(drop))
     }
 }

@@ -189,7 +189,7 @@ fn compute(
     let progress = Progress::new("extract", count as u64);
     let ended = pipeline.run(images, |batch| {
         progress.inc(batch.keys.len() as u64);
-        collector.take(batch)
+        collector.take(&batch)
     });
     let kept = collector.flush();
     ended.and(kept)?;

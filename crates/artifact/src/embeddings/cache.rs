@@ -10,7 +10,7 @@ use stage::{Error, Fault, Result};
 use super::checked::Checked;
 use super::elsewhere::Elsewhere;
 use super::folder::{self, Writer};
-use super::part::{self, Content, Storage};
+use super::part::{self, Content, NewPart, Storage};
 use super::{Key, STAGE, Shard};
 use crate::lock::Lock;
 use crate::place::{place_all, remove};
@@ -180,20 +180,27 @@ impl Cache {
         keys: &[Key],
         storage: Storage,
         embeddings: ArrayView2<f32>,
-    ) -> Result<()> {
-        self.append_part(writer, keys, storage, embeddings).map(drop)
+    ) -> Result<PathBuf> {
+        let mut part = self.new_part(writer, storage, embeddings.ncols())?;
+        part.write(keys, embeddings)?;
+        self.add_part(part)
     }
 
-    /// [`Cache::append`]; gives the part.
-    pub(super) fn append_part(
-        &mut self,
-        writer: &Writer,
-        keys: &[Key],
-        storage: Storage,
-        embeddings: ArrayView2<f32>,
-    ) -> Result<PathBuf> {
-        let sink = part::write(writer.create("part")?, self.view, keys, storage, embeddings)?;
-        self.place(sink, keys)
+    /// Starts a part for embeddings of `dims` numbers that come bit by bit.
+    ///
+    /// # Errors
+    /// [`Create`](stage::Fault::Create) if it can't be written.
+    pub fn new_part(&self, writer: &Writer, storage: Storage, dims: usize) -> Result<NewPart> {
+        NewPart::new(writer.create("part")?, self.view, storage, dims)
+    }
+
+    /// Adds a part, whole or not at all; gives its place.
+    ///
+    /// # Errors
+    /// Where it can't be written; those of the store.
+    pub fn add_part(&mut self, part: NewPart) -> Result<PathBuf> {
+        let (file, keys) = part.finish()?;
+        self.place(file, &keys)
     }
 
     /// Gives a part that was written its name.

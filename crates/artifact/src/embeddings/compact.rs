@@ -46,7 +46,7 @@ impl Cache {
             for keys in keys.chunks(part_rows(like.dims)) {
                 check_interrupt()?;
                 let rows = self.gather(keys, like.dims)?;
-                let new = self.append_part(writer, keys, like.storage, rows.view())?;
+                let new = self.append(writer, keys, like.storage, rows.view())?;
                 // Equal rows in an equal order make the part that there was.
                 parts.remove(&new);
             }

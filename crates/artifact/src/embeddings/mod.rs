@@ -32,7 +32,7 @@ pub use compact::Compacted;
 pub use folder::Writer;
 pub(crate) use index::read_index;
 pub use index::{Embedded, Row, write_index};
-pub use part::Storage;
+pub use part::{NewPart, Storage};
 pub use shard::Shard;
 pub use table::EmbeddingWriter;
 pub use views::{ViewFolder, describe, remove, views};

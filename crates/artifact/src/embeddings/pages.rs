@@ -7,7 +7,6 @@
 
 use std::borrow::Cow;
 use std::io::{BufWriter, Write};
-use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
@@ -38,33 +37,71 @@ const GROUP_BYTES: usize = 2 << 20;
 /// What is handed to the sink at a time, in bytes: hashing is fast on long runs only.
 const SINK_BYTES: usize = 1 << 18;
 
-/// Writes the part of `keys` and their `embeddings`, `[keys, dims]`, to `sink` and gives it
-/// back. `metadata` goes into the footer.
-pub(super) fn write_part<W: Write + Send>(
-    sink: W,
-    metadata: &[(&str, String)],
-    keys: &[Key],
+/// Writes the rows of a part as they come.
+pub(super) struct Pages<W: Write + Send> {
+    file: SerializedFileWriter<BufWriter<W>>,
     storage: Storage,
-    embeddings: ArrayView2<f32>,
-) -> Result<W> {
-    let schema = schema(storage, embeddings.ncols());
-    let mut properties = properties(metadata);
-    add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
-    let columns = ArrowSchemaConverter::new().convert(&schema)?;
-    let sink = BufWriter::with_capacity(SINK_BYTES, sink);
-    let mut file =
-        SerializedFileWriter::new(sink, columns.root_schema_ptr(), Arc::new(properties))?;
-    let rows = (GROUP_BYTES / (width(storage) * embeddings.ncols()).max(1)).max(1);
-    for (keys, embeddings) in
-        keys.chunks(rows).zip(embeddings.axis_chunks_iter(ndarray::Axis(0), rows))
-    {
-        let mut group = file.next_row_group()?;
-        write_keys(&mut group, keys)?;
-        let column = Column::encode(columns.column(1), storage, embeddings)?;
+    dims: usize,
+    /// Rows of a row group; the last one may have fewer.
+    rows: usize,
+    /// Those of the row group that isn't full yet,
+    keys: Vec<Key>,
+    /// and their embeddings as they will stand in the file.
+    numbers: Vec<u8>,
+}
+
+impl<W: Write + Send> Pages<W> {
+    /// Starts a part on `sink` for embeddings of `dims` numbers. `metadata` goes into the footer.
+    pub(super) fn new(
+        sink: W,
+        metadata: &[(&str, String)],
+        storage: Storage,
+        dims: usize,
+    ) -> Result<Self> {
+        let schema = schema(storage, dims);
+        let mut properties = properties(metadata);
+        add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
+        let columns = ArrowSchemaConverter::new().convert(&schema)?;
+        let sink = BufWriter::with_capacity(SINK_BYTES, sink);
+        let file = SerializedFileWriter::new(sink, columns.root_schema_ptr(), properties.into())?;
+        let rows = (GROUP_BYTES / (width(storage) * dims).max(1)).max(1);
+        Ok(Self { file, storage, dims, rows, keys: Vec::new(), numbers: Vec::new() })
+    }
+
+    /// Adds the `embeddings`, `[keys, dims]`, of `keys`.
+    pub(super) fn write(&mut self, keys: &[Key], embeddings: ArrayView2<f32>) -> Result<()> {
+        for (key, row) in keys.iter().zip(embeddings.rows()) {
+            // Rows of a matrix in standard order are slices; others are copied.
+            let row = row.as_slice().map_or_else(|| Cow::from(row.to_vec()), Cow::from);
+            self.keys.push(*key);
+            add_numbers(&mut self.numbers, &row, self.storage);
+            if self.keys.len() == self.rows {
+                self.write_group()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_group(&mut self) -> Result<()> {
+        let descriptor = self.file.schema_descr().column(1);
+        let mut group = self.file.next_row_group()?;
+        write_keys(&mut group, &self.keys)?;
+        let column = Column::encode(descriptor, self.keys.len(), self.dims, &self.numbers)?;
         group.append_column(&column.bytes, column.close)?;
         group.close()?;
+        self.keys.clear();
+        self.numbers.clear();
+        Ok(())
     }
-    file.into_inner()?.into_inner().map_err(|e| ParquetError::External(Box::new(e.into_error())))
+
+    /// Writes the footer and gives the sink back.
+    pub(super) fn finish(mut self) -> Result<W> {
+        if !self.keys.is_empty() {
+            self.write_group()?;
+        }
+        let sink = self.file.into_inner()?.into_inner();
+        sink.map_err(|e| ParquetError::External(Box::new(e.into_error())))
+    }
 }
 
 /// Bytes of a number.
@@ -117,16 +154,12 @@ struct Column {
 }
 
 impl Column {
-    fn encode(
-        descriptor: ColumnDescPtr,
-        storage: Storage,
-        embeddings: ArrayView2<f32>,
-    ) -> Result<Self> {
-        let page = page(storage, embeddings);
+    fn encode(descriptor: ColumnDescPtr, rows: usize, dims: usize, numbers: &[u8]) -> Result<Self> {
+        let page = page(rows, dims, numbers);
         let length = page.len();
         let page = Page::DataPage {
             buf: page.into(),
-            num_values: embeddings.len() as u32,
+            num_values: (rows * dims) as u32,
             encoding: Encoding::PLAIN,
             def_level_encoding: Encoding::RLE,
             rep_level_encoding: Encoding::RLE,
@@ -138,14 +171,14 @@ impl Column {
         let metadata = ColumnChunkMetaData::builder(descriptor)
             .set_encodings(vec![Encoding::PLAIN, Encoding::RLE])
             .set_compression(Compression::UNCOMPRESSED)
-            .set_num_values(embeddings.len() as i64)
+            .set_num_values((rows * dims) as i64)
             .set_total_compressed_size(bytes.len() as i64)
             .set_total_uncompressed_size(bytes.len() as i64)
             .set_data_page_offset(0)
             .build()?;
         let close = ColumnCloseResult {
             bytes_written: bytes.len() as u64,
-            rows_written: embeddings.nrows() as u64,
+            rows_written: rows as u64,
             metadata,
             bloom_filter: None,
             column_index: None,
@@ -155,10 +188,9 @@ impl Column {
     }
 }
 
-/// A data page of lists of equal length: repetition levels, definition levels, numbers.
-fn page(storage: Storage, embeddings: ArrayView2<f32>) -> Vec<u8> {
-    let (rows, dims) = embeddings.dim();
-    let mut page = Vec::with_capacity(width(storage) * rows * dims + 16 * rows + 64);
+/// A data page of `rows` lists of `dims` numbers: repetition levels, definition levels, numbers.
+fn page(rows: usize, dims: usize, numbers: &[u8]) -> Vec<u8> {
+    let mut page = Vec::with_capacity(numbers.len() + 16 * rows + 64);
     // A row starts with level 0 and goes on with level 1.
     add_levels(&mut page, |levels| {
         for _ in 0..rows {
@@ -168,23 +200,29 @@ fn page(storage: Storage, embeddings: ArrayView2<f32>) -> Vec<u8> {
     });
     // No list is empty.
     add_levels(&mut page, |levels| add_run(levels, rows * dims, 1));
-    let mut half = vec![f16::ZERO; dims];
-    for row in embeddings.rows() {
-        // Rows of a matrix in standard order are slices; others are copied.
-        let row = row.as_slice().map_or_else(|| Cow::from(row.to_vec()), Cow::from);
-        match storage {
-            Storage::F32 => {
-                let bytes: Vec<[u8; 4]> = row.iter().map(|number| number.to_le_bytes()).collect();
-                page.extend_from_slice(bytes.as_flattened());
+    page.extend_from_slice(numbers);
+    page
+}
+
+/// Numbers as they stand in the file.
+fn add_numbers(bytes: &mut Vec<u8>, row: &[f32], storage: Storage) {
+    let start = bytes.len();
+    bytes.resize(start + width(storage) * row.len(), 0);
+    let places = &mut bytes[start..];
+    match storage {
+        Storage::F32 => {
+            for (place, number) in places.as_chunks_mut().0.iter_mut().zip(row) {
+                *place = number.to_le_bytes();
             }
-            Storage::F16 => {
-                half.convert_from_f32_slice(&row);
-                let bytes: Vec<[u8; 2]> = half.iter().map(|number| number.to_le_bytes()).collect();
-                page.extend_from_slice(bytes.as_flattened());
+        }
+        Storage::F16 => {
+            let mut half = vec![f16::ZERO; row.len()];
+            half.convert_from_f32_slice(row);
+            for (place, number) in places.as_chunks_mut().0.iter_mut().zip(half) {
+                *place = number.to_le_bytes();
             }
         }
     }
-    page
 }
 
 /// Levels preceded by their length in bytes.
@@ -216,12 +254,17 @@ mod tests {
     use crate::Hash;
     use arrow_array::types::{Float16Type, Float32Type};
     use arrow_array::{Array, cast::AsArray as _};
-    use ndarray::Array2;
+    use ndarray::{Array2, Axis};
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     fn written(keys: &[Key], storage: Storage, rows: ArrayView2<f32>) -> Bytes {
         let metadata = [("view", "x".to_owned())];
-        write_part(Vec::new(), &metadata, keys, storage, rows).unwrap().into()
+        let mut pages = Pages::new(Vec::new(), &metadata, storage, rows.ncols()).unwrap();
+        // A part's bytes don't depend on how many rows come at once.
+        for (keys, rows) in keys.chunks(7).zip(rows.axis_chunks_iter(Axis(0), 7)) {
+            pages.write(keys, rows).unwrap();
+        }
+        pages.finish().unwrap().into()
     }
 
     #[test]

@@ -16,7 +16,7 @@ use parquet::file::reader::{ChunkReader, FileReader as _, SerializedFileReader};
 use serde::{Deserialize, Serialize};
 use stage::{Error, Result};
 
-use super::pages::{width, write_part};
+use super::pages::{Pages, width};
 use super::{Key, STAGE, to_key};
 use crate::table::{column, damaged, unwritten};
 use crate::{FileWriter, Hash};
@@ -45,17 +45,40 @@ pub(super) struct Content {
     pub storage: Storage,
 }
 
-/// Writes a part; the embeddings, shape `[keys, dims]`, are stored as they are, without
-/// statistics.
-pub(super) fn write(
-    sink: FileWriter,
-    view: Hash,
-    keys: &[Key],
-    storage: Storage,
-    embeddings: ArrayView2<f32>,
-) -> Result<FileWriter> {
-    let metadata = [(VIEW, view.to_string())];
-    write_part(sink, &metadata, keys, storage, embeddings).map_err(|e| unwritten(&e))
+/// A part that is being written; nobody else sees it before it is
+/// [added](super::Cache::add_part).
+pub struct NewPart {
+    pages: Pages<FileWriter>,
+    keys: Vec<Key>,
+}
+
+impl NewPart {
+    pub(super) fn new(sink: FileWriter, view: Hash, storage: Storage, dims: usize) -> Result<Self> {
+        let metadata = [(VIEW, view.to_string())];
+        let pages = Pages::new(sink, &metadata, storage, dims).map_err(|e| unwritten(&e))?;
+        Ok(Self { pages, keys: Vec::new() })
+    }
+
+    /// Adds embeddings, shape `[keys, dims]`, which are stored as they are, without statistics.
+    ///
+    /// # Errors
+    /// [`Io`](stage::Fault::Io) where they can't be written.
+    pub fn write(&mut self, keys: &[Key], embeddings: ArrayView2<f32>) -> Result<()> {
+        self.keys.extend(keys);
+        self.pages.write(keys, embeddings).map_err(|e| unwritten(&e))
+    }
+
+    /// How many embeddings it has.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The whole file, and its rows' keys.
+    pub(super) fn finish(self) -> Result<(FileWriter, Vec<Key>)> {
+        let file = self.pages.finish().map_err(|e| unwritten(&e))?;
+        Ok((file, self.keys))
+    }
 }
 
 /// Whether a part's bytes are what its name says.
