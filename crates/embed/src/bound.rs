@@ -87,15 +87,29 @@ impl Bound {
     /// batch has are filled up with zeros.
     ///
     /// # Errors
-    /// [`Unavailable`](stage::Fault::Unavailable) when a GPU fails or its memory is too small,
-    /// [`Data`](stage::Fault::Data) when the model can't run.
+    /// As [`Bound::infer`].
     pub fn run(&mut self, pixels: &[u8], count: usize) -> Result<Vec<f32>> {
-        let (_, room) = self.input.try_extract_tensor_mut::<u8>().map_err(failed)?;
-        let (head, rest) = room
+        let (head, rest) = self
+            .input()
             .split_at_mut_checked(pixels.len())
             .ok_or_else(|| Error::internal("more pixels than a batch has"))?;
         head.copy_from_slice(pixels);
         rest.fill(0);
+        self.infer(count)
+    }
+
+    /// The pixels that the model infers from: those of the last time, to be written over.
+    pub fn input(&mut self) -> &mut [u8] {
+        self.input.extract_tensor_mut().1
+    }
+
+    /// The embeddings of the first `count` pictures of the [`input`](Self::input),
+    /// `[count, dims]`.
+    ///
+    /// # Errors
+    /// [`Unavailable`](stage::Fault::Unavailable) when a GPU fails or its memory is too small,
+    /// [`Data`](stage::Fault::Data) when the model can't run.
+    pub fn infer(&mut self, count: usize) -> Result<Vec<f32>> {
         let wanted = count * self.dims;
         match &mut self.transfer {
             Transfer::Run(options) => {

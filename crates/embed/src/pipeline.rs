@@ -1,12 +1,18 @@
-//! Pictures to embeddings on several threads: one reads, some decode and frame, some infer.
+//! Pictures to embeddings on several threads.
 //!
-//! Between them are short queues, so that memory doesn't grow with the number of pictures and
-//! whoever is ahead waits. Batches carry numbers and come out in order, so that neither
-//! threads nor luck shape a result. A thread that fails sends its error to the collector; when
-//! that one stops listening, all others end by themselves.
+//! On the processor each thread takes the next pictures, decodes and frames them into its
+//! model's input, and infers: nothing is handed over while it is in the cache, and no thread
+//! waits for another. Where a model has more than one thread, or is on a GPU, other threads
+//! decode and frame, so that none of those waits for that.
+//!
+//! Whoever gets ahead waits, so that memory doesn't grow with the number of pictures. Batches
+//! carry numbers and come out in order, so that neither threads nor luck shape a result. A
+//! thread that fails sends its error to the collector; when that one stops listening, all
+//! others end by themselves.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::iter::Fuse;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Builder, Scope};
@@ -34,6 +40,7 @@ pub struct Pipeline {
     gpu: Option<Gpu>,
     framer: Framer,
     batch: usize,
+    /// Threads that decode and frame for the models; none where these do it themselves.
     framers: usize,
     /// Pictures that are handed on at once, at least.
     joined: usize,
@@ -47,10 +54,29 @@ pub struct Batch<T> {
     pub embeddings: Vec<f32>,
 }
 
+/// The pictures, cut into batches for the threads that ask.
+struct Source<I> {
+    pictures: Mutex<Numbered<I>>,
+    /// One for each batch that is under way.
+    tickets: SyncSender<()>,
+    batch: usize,
+}
+
+struct Numbered<I> {
+    next: u64,
+    pictures: Fuse<I>,
+}
+
 /// Pictures that belong to one inference.
 struct Job<P> {
     number: u64,
     pictures: Vec<P>,
+}
+
+/// Puts pictures into a backbone's input.
+struct Filler<'a, F> {
+    framer: Framer,
+    frame: &'a F,
 }
 
 /// A batch of pixels: `[batch, size, size, 3]`, zero after the last picture.
@@ -98,7 +124,9 @@ impl Pipeline {
             Bound::open(onnx, view, shape, dims, effort.threads, graph)
         };
         let models = (0..sessions).map(load).collect::<Result<Vec<_>>>()?;
-        Ok(Self { models, gpu, framer, batch: view.batch, framers: effort.total(), joined: 1 })
+        let alone = view.provider == Provider::Cpu && effort.threads == 1;
+        let framers = if alone { 0 } else { effort.total() };
+        Ok(Self { models, gpu, framer, batch: view.batch, framers, joined: 1 })
     }
 
     /// Hands on batches together until they have `pictures`, for whoever works faster on many.
@@ -118,8 +146,8 @@ impl Pipeline {
     /// Computes the embeddings of `pictures` and hands them to `collect`, batch by batch in
     /// the pictures' order.
     ///
-    /// `frame` lets the framer put a picture's pixels into place, zero before, and gives what
-    /// is to be remembered of it.
+    /// `frame` lets the framer put a picture's pixels into place and gives what is to be
+    /// remembered of it.
     ///
     /// # Errors
     /// The first error of the pictures, of `frame`, of a model or of `collect`;
@@ -131,27 +159,73 @@ impl Pipeline {
         mut collect: impl FnMut(Batch<T>) -> Result<()>,
     ) -> Result<()> {
         let Self { models, gpu: _, framer, batch, framers, joined } = self;
-        let (jobs, to_frame) = queue(framers);
-        let (framed, to_infer) = queue(2 * models.len());
         let (done, results) = sync_channel(AHEAD * models.len());
-        // One ticket for each batch that is under way.
         let (tickets, returned) = sync_channel(AHEAD * (models.len() + framers));
-        let frame = &frame;
+        let source = &Source::new(pictures, tickets, batch);
+        let filler = &Filler { framer, frame: &frame };
         // `move`: when the collector returns, its ends of the queues must close before the join.
         thread::scope(move |scope| {
-            for _ in 0..framers {
-                let (input, output, done) = (to_frame.clone(), framed.clone(), done.clone());
-                start(scope, move || frame_all(&input, &output, &done, &framer, batch, frame))?;
-            }
-            for mut model in models {
-                let (input, done) = (to_infer.clone(), done.clone());
-                start(scope, move || infer_all(&input, &done, &mut model))?;
+            if framers == 0 {
+                for mut model in models {
+                    let done = done.clone();
+                    start(scope, move || frame_and_infer(source, filler, &mut model, &done))?;
+                }
+            } else {
+                let (framed, to_infer) = queue(2 * models.len());
+                for _ in 0..framers {
+                    let (output, done) = (framed.clone(), done.clone());
+                    start(scope, move || frame_all(source, filler, &output, &done))?;
+                }
+                for mut model in models {
+                    let (input, done) = (to_infer.clone(), done.clone());
+                    start(scope, move || infer_all(&input, &done, &mut model))?;
+                }
             }
             // Only the threads hold ends of the queues now, so that an end closes with them.
-            drop((to_frame, framed, to_infer));
-            start(scope, move || read_all(pictures, &jobs, &tickets, &done, batch))?;
+            drop(done);
             collect_all(&results, &returned, joined, &mut collect)
         })
+    }
+}
+
+impl<P, I: Iterator<Item = Result<P>>> Source<I> {
+    fn new(pictures: I, tickets: SyncSender<()>, batch: usize) -> Self {
+        let pictures = Mutex::new(Numbered { next: 0, pictures: pictures.fuse() });
+        Self { pictures, tickets, batch }
+    }
+
+    /// The next pictures; `None` when there are no more, or when nobody takes them any more.
+    fn next(&self) -> Option<Result<Job<P>>> {
+        let mut numbered = self.pictures.lock().unwrap_or_else(PoisonError::into_inner);
+        self.tickets.send(()).ok()?;
+        match numbered.pictures.by_ref().take(self.batch).collect::<Result<Vec<P>>>() {
+            Ok(pictures) if pictures.is_empty() => None,
+            Ok(pictures) => {
+                numbered.next += 1;
+                Some(Ok(Job { number: numbered.next - 1, pictures }))
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
+
+impl<F> Filler<'_, F> {
+    /// Bytes of a batch of `count` pictures.
+    fn bytes(&self, count: usize) -> usize {
+        self.framer.shape(count).iter().product()
+    }
+
+    /// Puts `pictures` into `pixels`, with zeros after the last; gives what is to be remembered
+    /// of each.
+    fn fill<P, T>(&self, pictures: Vec<P>, pixels: &mut [u8]) -> Result<Vec<T>>
+    where
+        F: Fn(P, &Framer, &mut [u8]) -> Result<T>,
+    {
+        let (places, rest) = pixels.split_at_mut(self.bytes(pictures.len()));
+        rest.fill(0);
+        let places = places.chunks_exact_mut(self.bytes(1));
+        let frame = |(picture, place)| (self.frame)(picture, &self.framer, place);
+        pictures.into_iter().zip(places).map(frame).collect()
     }
 }
 
@@ -183,46 +257,42 @@ fn next<T>(queue: &Shared<T>) -> Option<T> {
     queue.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
 
-/// Cuts the pictures into jobs. Ends early when nobody takes them any more.
-fn read_all<P, T>(
-    mut pictures: impl Iterator<Item = Result<P>>,
-    jobs: &SyncSender<Job<P>>,
-    tickets: &SyncSender<()>,
+/// Frames pictures into a model's input and infers, on one thread.
+fn frame_and_infer<P, T>(
+    source: &Source<impl Iterator<Item = Result<P>>>,
+    filler: &Filler<'_, impl Fn(P, &Framer, &mut [u8]) -> Result<T>>,
+    model: &mut Bound,
     done: &Done<T>,
-    batch: usize,
 ) {
-    for number in 0.. {
-        match pictures.by_ref().take(batch).collect::<Result<Vec<P>>>() {
-            Ok(pictures) if pictures.is_empty() => return,
-            Ok(pictures) => {
-                if tickets.send(()).is_err() || jobs.send(Job { number, pictures }).is_err() {
-                    return;
-                }
-            }
-            Err(error) => {
-                // Without a collector there is nobody left to tell.
-                let _ = done.send(Err(error));
-                return;
-            }
+    while let Some(job) = source.next() {
+        let result = job.and_then(|job| {
+            let items = filler.fill(job.pictures, model.input())?;
+            let embeddings = model.infer(items.len())?;
+            Ok((job.number, Batch { items, embeddings }))
+        });
+        let failed = result.is_err();
+        if done.send(result).is_err() || failed {
+            return;
         }
     }
 }
 
+/// Frames pictures for models that other threads run.
 fn frame_all<P, T>(
-    jobs: &Shared<Job<P>>,
+    source: &Source<impl Iterator<Item = Result<P>>>,
+    filler: &Filler<'_, impl Fn(P, &Framer, &mut [u8]) -> Result<T>>,
     framed: &SyncSender<Framed<T>>,
     done: &Done<T>,
-    framer: &Framer,
-    batch: usize,
-    frame: &impl Fn(P, &Framer, &mut [u8]) -> Result<T>,
 ) {
-    while let Some(job) = next(jobs) {
-        let mut pixels = vec![0; framer.shape(batch).iter().product()];
-        let places = pixels.chunks_exact_mut(framer.shape(1).iter().product());
-        let items = job.pictures.into_iter().zip(places).map(|(p, out)| frame(p, framer, out));
-        let sent = match items.collect() {
-            Ok(items) => framed.send(Framed { number: job.number, items, pixels }).is_ok(),
-            Err(error) => done.send(Err(error)).is_ok(),
+    while let Some(job) = source.next() {
+        let batch = job.and_then(|job| {
+            let mut pixels = vec![0; filler.bytes(source.batch)];
+            let items = filler.fill(job.pictures, &mut pixels)?;
+            Ok(Framed { number: job.number, items, pixels })
+        });
+        let sent = match batch {
+            Ok(batch) => framed.send(batch).is_ok(),
+            Err(error) => done.send(Err(error)).is_ok_and(|()| false),
         };
         if !sent {
             return;

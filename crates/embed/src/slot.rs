@@ -1,10 +1,11 @@
 //! Pictures for a device that resizes them itself: each in a slot of one size.
 
-use artifact::embeddings::key;
+use artifact::embeddings::Key;
 use artifact::images::{Image, Roi};
 use picture::Picture;
 use stage::{Error, Result};
 
+use crate::augment::Change;
 use crate::{Augmentation, Framing, Resize};
 
 /// The side of a slot, or the backbone's size where that is larger. Nearly all traffic signs
@@ -54,32 +55,25 @@ impl Framer {
         self.side
     }
 
-    /// Decodes `image` and puts it into `out`, which holds zeros and one picture of
-    /// [`shape`](Self::shape).
+    /// Decodes `image`, whose key is `key`, and puts it into `out`, which holds one picture of
+    /// [`shape`](Self::shape), whatever it held before.
     ///
     /// # Errors
     /// [`Data`](stage::Fault::Data), naming the image's path.
-    pub fn frame(&self, image: &Image, out: &mut [u8]) -> Result<()> {
+    pub fn frame(&self, image: &Image, key: &Key, out: &mut [u8]) -> Result<()> {
         Picture::decode(&image.bytes)
             .map_err(|e| Error::data(e.to_string()))
             .and_then(|picture| match self.augmentation {
                 None => self.frame_picture(&picture, Some(&image.roi), out),
-                Some(augmentation) => self.augment(&picture, image, augmentation, out),
+                Some(augmentation) => self.change(&picture, &image.roi, augmentation.of(key), out),
             })
             .map_err(|e| e.context(&image.path))
     }
 
-    /// Puts the change of `picture`, which `image` is decoded, into `out`.
-    fn augment(
-        &self,
-        picture: &Picture,
-        image: &Image,
-        augmentation: Augmentation,
-        out: &mut [u8],
-    ) -> Result<()> {
+    /// Puts `picture`, changed, into `out`.
+    fn change(&self, picture: &Picture, roi: &Roi, change: Change, out: &mut [u8]) -> Result<()> {
         let size = self.framing.size;
-        let corners = self.framing.corners(picture, Some(&image.roi))?;
-        let change = augmentation.of(&key(image));
+        let corners = self.framing.corners(picture, Some(roi))?;
         match self.side {
             None => change.frame(picture, corners, size, out),
             Some(side) => {
@@ -132,6 +126,7 @@ fn fill<'a>(
     height: usize,
     rows: impl Iterator<Item = &'a [u8]>,
 ) {
+    slot.fill(0);
     let bytes = |length: usize| [length as u8, (length >> 8) as u8, 0];
     let (header, places) = slot.split_at_mut(side * 3);
     header[..6].copy_from_slice(&[bytes(height), bytes(width)].concat());

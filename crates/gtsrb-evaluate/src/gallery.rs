@@ -86,8 +86,9 @@ pub fn load(
     let mut chosen = chosen.to_vec();
     chosen.sort_unstable();
     let keys = chosen.iter().map(|&row| (row, rows[row].key)).collect();
-    let found: Vec<Image> = images.pick(split, keys).collect::<Result<_>>()?;
-    let addresses: Vec<String> = found.par_iter().map(address).collect::<Result<_>>()?;
+    let found: Vec<_> = images.pick(split, keys).collect::<Result<_>>()?;
+    let addresses: Vec<String> =
+        found.par_iter().map(|(_, image)| address(image)).collect::<Result<_>>()?;
     Ok(chosen.into_iter().zip(addresses).collect())
 }
 

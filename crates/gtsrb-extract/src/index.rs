@@ -66,12 +66,13 @@ impl Index {
         keys.filter(move |key| shard.is_none_or(|shard| shard.has(key)))
     }
 
-    /// The first image of each `wanted` key, in the images' order; no other is read.
+    /// The first image of each `wanted` key, in the images' order, with its key; no other is
+    /// read.
     pub fn pick<'a>(
         &self,
         images: &'a ImageSet,
         wanted: &HashSet<Key>,
-    ) -> impl Iterator<Item = Result<Image>> + Send + use<'a> {
+    ) -> impl Iterator<Item = Result<(Key, Image)>> + Send + use<'a> {
         let mut wanted = wanted.clone();
         let picks = Split::ALL.map(|split| {
             let rows = self.split(split).iter().map(|row| row.key).enumerate();

@@ -20,7 +20,7 @@ mod why;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use artifact::embeddings::{Cache, Embedded, Shard, write_index};
+use artifact::embeddings::{Cache, Embedded, Key, Shard, write_index};
 use artifact::images::{Image, Split};
 use artifact::{Manifest, Output, Staged};
 use embed::View;
@@ -182,7 +182,7 @@ fn fill_view(
 fn compute(
     pipeline: Pipeline,
     mut collector: Collector<'_>,
-    images: impl Iterator<Item = Result<Image>> + Send,
+    images: impl Iterator<Item = Result<(Key, Image)>> + Send,
     count: usize,
 ) -> Result<f64> {
     let started = Instant::now();

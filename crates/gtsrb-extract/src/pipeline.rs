@@ -1,6 +1,6 @@
 //! Images through the backbone: what extraction and its check have in common.
 
-use artifact::embeddings::{Key, Storage, key};
+use artifact::embeddings::{Key, Storage};
 use artifact::images::Image;
 use embed::{Effort, Gpu, View};
 use half::f16;
@@ -47,15 +47,15 @@ impl Pipeline {
     /// decoded or whose embedding can't be stored.
     pub fn run(
         self,
-        images: impl Iterator<Item = Result<Image>> + Send,
+        images: impl Iterator<Item = Result<(Key, Image)>> + Send,
         mut collect: impl FnMut(Embeddings) -> Result<()>,
     ) -> Result<()> {
         let Self { backbone, dims, storage } = self;
         backbone.run(
             images,
-            |image, framer, out| {
-                framer.frame(&image, out)?;
-                Ok((key(&image), image.path))
+            |(key, image), framer, out| {
+                framer.frame(&image, &key, out)?;
+                Ok((key, image.path))
             },
             |batch| {
                 storable(&batch.embeddings, dims, &batch.items, storage)?;
@@ -72,12 +72,10 @@ fn storable(values: &[f32], dims: usize, names: &[(Key, String)], storage: Stora
         Storage::F16 => f16::MAX.to_f32(),
         Storage::F32 => f32::MAX,
     };
-    let bad: Vec<&str> = values
-        .chunks_exact(dims)
-        .zip(names)
-        .filter(|(row, _)| row.iter().any(|value| value.is_nan() || value.abs() > most))
-        .map(|(_, (_, path))| path.as_str())
-        .collect();
+    // NaN is not less than anything. Without a way out before the end, this is done in vectors.
+    let fits = |row: &[f32]| row.iter().fold(true, |fits, value| fits & (value.abs() <= most));
+    let rows = values.chunks_exact(dims).zip(names).filter(|(row, _)| !fits(row));
+    let bad: Vec<&str> = rows.map(|(_, (_, path))| path.as_str()).collect();
     if bad.is_empty() {
         return Ok(());
     }

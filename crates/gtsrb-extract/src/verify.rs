@@ -50,7 +50,7 @@ pub fn verify(args: &Args, rows: usize, seed: u64) -> Result<Outcome<Summary>> {
 fn compare(
     view: &View,
     pipeline: Pipeline,
-    drawn: impl Iterator<Item = Result<Image>> + Send,
+    drawn: impl Iterator<Item = Result<(Key, Image)>> + Send,
     paths: &HashMap<Key, String>,
     dims: usize,
 ) -> Result<Verified> {

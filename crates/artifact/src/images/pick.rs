@@ -46,7 +46,7 @@ impl ImageSet {
     }
 
     /// The images of `split` at the places `rows` (ascending) with the keys that they must
-    /// have.
+    /// have, and these keys.
     #[must_use]
     pub fn pick(&self, split: Split, rows: Vec<(usize, Key)>) -> Pick<'_> {
         let mut rows = rows.into_iter().peekable();
@@ -105,7 +105,7 @@ impl Reading {
     }
 
     /// The next image, if there is one in this file.
-    fn next(&mut self) -> Result<Option<Image>> {
+    fn next(&mut self) -> Result<Option<(Key, Image)>> {
         let Some(wanted) = self.keys.next() else {
             return Ok(None);
         };
@@ -116,7 +116,7 @@ impl Reading {
             self.images = images.map_err(|e| damaged(&e))?.into_iter();
         }
         match self.images.next() {
-            Some(image) if key(&image) == wanted => Ok(Some(image)),
+            Some(image) if key(&image) == wanted => Ok(Some((wanted, image))),
             _ => Err(damaged("a picture is not the one that was recorded")),
         }
     }
@@ -144,7 +144,7 @@ fn ranges(rows: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
 }
 
 impl Iterator for Pick<'_> {
-    type Item = Result<Image>;
+    type Item = Result<(Key, Image)>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {

@@ -59,7 +59,8 @@ fn picked_images_are_verified_one_by_one() {
     };
     let rows = [0, 3, 4, 5, 998, 999, 1000, 2499];
     let found: Vec<_> = set.pick(Split::Train, wanted(&rows)).map(Result::unwrap).collect();
-    assert_eq!(found, rows.map(|row| images[row].clone()));
+    let expected = wanted(&rows).into_iter().map(|(row, key)| (key, images[row].clone()));
+    assert_eq!(found, expected.collect::<Vec<_>>());
     let mut wrong = wanted(&rows);
     wrong[2].1 = wrong[1].1;
     let error = set.pick(Split::Train, wrong).nth(2).unwrap().unwrap_err();

@@ -39,7 +39,7 @@ impl<'a> Features<'a> {
         let effort = Effort::plain(threads);
         Pipeline::open(&backbone.onnx, backbone.dims, view, effort, false)?.run(
             inputs.images.pick(Part::Train, places.to_vec()),
-            |image, framer, out| framer.frame(&image, out),
+            |(key, image), framer, out| framer.frame(&image, &key, out),
             |batch| {
                 let rows = batch.embeddings.chunks_exact(backbone.dims);
                 for (mut row, values) in x.rows_mut().into_iter().skip(filled).zip(rows) {
