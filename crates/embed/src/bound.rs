@@ -95,7 +95,9 @@ impl Bound {
             .ok_or_else(|| Error::internal("more pixels than a batch has"))?;
         head.copy_from_slice(pixels);
         rest.fill(0);
-        self.infer(count)
+        let mut embeddings = Vec::with_capacity(count * self.dims);
+        self.infer(count, &mut embeddings)?;
+        Ok(embeddings)
     }
 
     /// The pixels that the model infers from: those of the last time, to be written over.
@@ -103,26 +105,27 @@ impl Bound {
         self.input.extract_tensor_mut().1
     }
 
-    /// The embeddings of the first `count` pictures of the [`input`](Self::input),
-    /// `[count, dims]`.
+    /// Adds the embeddings of the first `count` pictures of the [`input`](Self::input),
+    /// `[count, dims]`, to `embeddings`.
     ///
     /// # Errors
     /// [`Unavailable`](stage::Fault::Unavailable) when a GPU fails or its memory is too small,
     /// [`Data`](stage::Fault::Data) when the model can't run.
-    pub fn infer(&mut self, count: usize) -> Result<Vec<f32>> {
+    pub fn infer(&mut self, count: usize, embeddings: &mut Vec<f32>) -> Result<()> {
         let wanted = count * self.dims;
         match &mut self.transfer {
             Transfer::Run(options) => {
                 let inputs = ort::inputs![self.name.as_str() => &self.input];
                 let outputs = self.session.run_with_options(inputs, options).map_err(failed)?;
                 let (_, values) = outputs[EMBEDDING].try_extract_tensor::<f32>().map_err(failed)?;
-                Ok(values[..wanted].to_vec())
+                embeddings.extend_from_slice(&values[..wanted]);
             }
             Transfer::Graph(replay) => {
                 replay.run(&mut self.session, &self.input).map_err(failed)?;
-                Ok(replay.result.extract_tensor().1[..wanted].to_vec())
+                embeddings.extend_from_slice(&replay.result.extract_tensor().1[..wanted]);
             }
         }
+        Ok(())
     }
 }
 

@@ -16,7 +16,7 @@ use std::iter::Fuse;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Builder, Scope};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stage::{Error, Result, check_interrupt};
 
@@ -28,6 +28,12 @@ const LOOK_FOR_SIGNALS: Duration = Duration::from_millis(100);
 /// Batches a thread that may be under way at once: how far one that takes long lets the
 /// others get ahead.
 const AHEAD: usize = 32;
+
+/// How long a thread that frames and infers works before it hands on what it has: each time wakes
+/// another thread,
+const TURN: Duration = Duration::from_millis(50);
+/// and how many batches that may be, for they are kept in memory.
+const TOGETHER: usize = 8;
 
 /// Sessions on a GPU, each with a thread and memory of its own: while one computes, the other
 /// copies. A session that records a graph must be alone: CUDA takes what others do meanwhile,
@@ -57,7 +63,7 @@ pub struct Batch<T> {
 /// The pictures, cut into batches for the threads that ask.
 struct Source<I> {
     pictures: Mutex<Numbered<I>>,
-    /// One for each batch that is under way.
+    /// One for each job that is under way.
     tickets: SyncSender<()>,
     batch: usize,
 }
@@ -67,7 +73,7 @@ struct Numbered<I> {
     pictures: Fuse<I>,
 }
 
-/// Pictures that belong to one inference.
+/// Pictures that one thread takes.
 struct Job<P> {
     number: u64,
     pictures: Vec<P>,
@@ -159,8 +165,9 @@ impl Pipeline {
         mut collect: impl FnMut(Batch<T>) -> Result<()>,
     ) -> Result<()> {
         let Self { models, gpu: _, framer, batch, framers, joined } = self;
-        let (done, results) = sync_channel(AHEAD * models.len());
-        let (tickets, returned) = sync_channel(AHEAD * (models.len() + framers));
+        let ahead = if framers == 0 { AHEAD / TOGETHER } else { AHEAD };
+        let (done, results) = sync_channel(ahead * models.len());
+        let (tickets, returned) = sync_channel(ahead * (models.len() + framers));
         let source = &Source::new(pictures, tickets, batch);
         let filler = &Filler { framer, frame: &frame };
         // `move`: when the collector returns, its ends of the queues must close before the join.
@@ -194,11 +201,13 @@ impl<P, I: Iterator<Item = Result<P>>> Source<I> {
         Self { pictures, tickets, batch }
     }
 
-    /// The next pictures; `None` when there are no more, or when nobody takes them any more.
-    fn next(&self) -> Option<Result<Job<P>>> {
+    /// The next pictures, so many batches; `None` when there are no more, or when nobody takes them
+    /// any more.
+    fn next(&self, batches: usize) -> Option<Result<Job<P>>> {
         let mut numbered = self.pictures.lock().unwrap_or_else(PoisonError::into_inner);
         self.tickets.send(()).ok()?;
-        match numbered.pictures.by_ref().take(self.batch).collect::<Result<Vec<P>>>() {
+        let count = batches * self.batch;
+        match numbered.pictures.by_ref().take(count).collect::<Result<Vec<P>>>() {
             Ok(pictures) if pictures.is_empty() => None,
             Ok(pictures) => {
                 numbered.next += 1;
@@ -217,7 +226,11 @@ impl<F> Filler<'_, F> {
 
     /// Puts `pictures` into `pixels`, with zeros after the last; gives what is to be remembered
     /// of each.
-    fn fill<P, T>(&self, pictures: Vec<P>, pixels: &mut [u8]) -> Result<Vec<T>>
+    fn fill<P, T>(
+        &self,
+        pictures: impl ExactSizeIterator<Item = P>,
+        pixels: &mut [u8],
+    ) -> Result<Vec<T>>
     where
         F: Fn(P, &Framer, &mut [u8]) -> Result<T>,
     {
@@ -225,7 +238,7 @@ impl<F> Filler<'_, F> {
         rest.fill(0);
         let places = places.chunks_exact_mut(self.bytes(1));
         let frame = |(picture, place)| (self.frame)(picture, &self.framer, place);
-        pictures.into_iter().zip(places).map(frame).collect()
+        pictures.zip(places).map(frame).collect()
     }
 }
 
@@ -264,12 +277,21 @@ fn frame_and_infer<P, T>(
     model: &mut Bound,
     done: &Done<T>,
 ) {
-    while let Some(job) = source.next() {
+    let mut batches = 1;
+    while let Some(job) = source.next(batches) {
+        let started = Instant::now();
         let result = job.and_then(|job| {
-            let items = filler.fill(job.pictures, model.input())?;
-            let embeddings = model.infer(items.len())?;
+            let (mut items, mut embeddings) = (Vec::new(), Vec::new());
+            let mut pictures = job.pictures.into_iter();
+            while pictures.len() > 0 {
+                let framed = filler.fill(pictures.by_ref().take(source.batch), model.input())?;
+                model.infer(framed.len(), &mut embeddings)?;
+                items.extend(framed);
+            }
             Ok((job.number, Batch { items, embeddings }))
         });
+        let each = started.elapsed() / batches as u32;
+        batches = TURN.div_duration_f32(each).clamp(1.0, TOGETHER as f32) as usize;
         let failed = result.is_err();
         if done.send(result).is_err() || failed {
             return;
@@ -284,10 +306,10 @@ fn frame_all<P, T>(
     framed: &SyncSender<Framed<T>>,
     done: &Done<T>,
 ) {
-    while let Some(job) = source.next() {
+    while let Some(job) = source.next(1) {
         let batch = job.and_then(|job| {
             let mut pixels = vec![0; filler.bytes(source.batch)];
-            let items = filler.fill(job.pictures, &mut pixels)?;
+            let items = filler.fill(job.pictures.into_iter(), &mut pixels)?;
             Ok(Framed { number: job.number, items, pixels })
         });
         let sent = match batch {
