@@ -66,7 +66,7 @@ PYTHON_F32 = [name for name in PEERS if name.startswith("onnxruntime f32")]
 
 # What must be reached, and what it says.
 GOALS = {
-    "ratio_to_raw_ort": (0.85, "f32, of ONNX Runtime alone on the same graph"),
+    "ratio_to_raw_ort": (0.88, "f32, of ONNX Runtime alone on the same graph"),
     "ratio_to_raw_ort_whole_network": (0.95, "f32, the same of the whole network"),
     "ratio_to_python_ort": (1.1, "f32, to the best of Python's onnxruntime, f32"),
     "ratio_of_fastest_to_python_ort": (2.0, "fastest precision, to Python's onnxruntime, f32"),
@@ -190,7 +190,8 @@ def main():
     }
     (options.out / "extract.json").write_text(json.dumps(result, indent=2) + "\n")
     rewrite(PERFORMANCE, "bench-extract", text)
-    missed = [name for name in found if found[name] < GOALS[name][0]]
+    # As precisely as it can be measured again.
+    missed = [name for name in found if round(found[name], 2) < GOALS[name][0]]
     if missed:
         sys.exit("under its goal: " + ", ".join(f"{n} {found[n]:.3f}" for n in missed))
 

@@ -4,8 +4,8 @@ usage: predict.py PIPELINE_TOML RUN SOURCE OUT [--rounds N]
 
 RUN has a model; SOURCE is the real GTSRB as folders, all of which is classified and extracted. OUT
 is the folder for `predict-PIPELINE.json` and for a run to extract, which is kept. Both are measured
-in this one call as whole processes, in turns, so that a busy machine slows both alike; what is
-compared are medians.
+in this one call as whole processes, in turns of half a second, so that a busy machine slows both
+alike; what counts is the median of the rounds' ratios.
 
 - predict: reads the files, decodes, infers, applies the head and prints a line a picture.
 - extract: from a cold cache, reads Parquet, decodes, infers and stores. It sees whole pictures and
@@ -20,13 +20,13 @@ import os
 import shutil
 import statistics
 import sys
-import time
 from pathlib import Path
 
-from common import PERFORMANCE, new_cache, tool, warm
+from common import PERFORMANCE, Tool, in_turns, new_cache, tool, warm
 from document import rewrite
 
 GOAL = 1.0
+NAMES = ["gtsrb-predict", "gtsrb-extract"]
 
 
 def prepare(config, source, run):
@@ -37,41 +37,33 @@ def prepare(config, source, run):
     return common
 
 
-def timed(name, *arguments, cache=None):
-    """What a binary's summary says, and the seconds that the process took."""
-    start = time.perf_counter()
-    said = tool(name, *arguments, "--json", cache=cache)
-    seconds = time.perf_counter() - start
-    return json.loads(said.splitlines()[-1])["summary"], seconds
-
-
-def extract(common, run):
-    """Images a second, and how many."""
+def once(common, run, model, source):
+    """Images a second of both, and how many."""
     shutil.rmtree(run / "embeddings", ignore_errors=True)
     warm(run / "images")
-    cache = new_cache(run / "cache")
-    whole = ["--crop", "full", "--augment", 0]
-    summary, seconds = timed("gtsrb-extract", *common, *whole, cache=cache)
-    shutil.rmtree(cache)
-    return summary["misses"] / seconds, summary["misses"]
-
-
-def predict(model, source):
-    """Images a second, and how many."""
     warm(source)
-    summary, seconds = timed("gtsrb-predict", "--run", model, source)
-    return summary["pictures"] / seconds, summary["pictures"]
+    cache = new_cache(run / "cache")
+    whole = ["--crop", "full", "--augment", 0, "--json"]
+    tools = [
+        Tool("gtsrb-predict", "--run", model, source, "--json"),
+        Tool("gtsrb-extract", *common, *whole, cache=cache),
+    ]
+    seconds = in_turns(*tools)
+    summaries = [json.loads(tool.said().splitlines()[-1])["summary"] for tool in tools]
+    shutil.rmtree(cache)
+    images = [summaries[0]["pictures"], summaries[1]["misses"]]
+    return [count / each for count, each in zip(images, seconds)], images
 
 
-def measure(contestants, rounds):
+def measure(rounds, *what):
     """Images a second, each round's, and how many images."""
-    speeds, images = {name: [] for name in contestants}, {}
+    speeds = {name: [] for name in NAMES}
     for number in range(rounds):
-        for name, once in contestants.items():
-            speed, images[name] = once()
+        both, images = once(*what)
+        for name, speed in zip(NAMES, both):
             speeds[name].append(speed)
             print(f"round {number + 1}: {name}: {speed:.0f}", file=sys.stderr)
-    return speeds, images
+    return speeds, dict(zip(NAMES, images))
 
 
 def report(speed, images, ratio, about):
@@ -92,13 +84,9 @@ def main():
     options = parser.parse_args()
     run = options.out / "predict" / options.config.stem
     common = prepare(options.config, options.source, run)
-    contestants = {
-        "gtsrb-predict": lambda: predict(options.model, options.source),
-        "gtsrb-extract": lambda: extract(common, run),
-    }
-    rounds, images = measure(contestants, options.rounds)
+    rounds, images = measure(options.rounds, common, run, options.model, options.source)
     speed = {name: statistics.median(each) for name, each in rounds.items()}
-    ratio = speed["gtsrb-predict"] / speed["gtsrb-extract"]
+    ratio = statistics.median(ours / its for ours, its in zip(*rounds.values()))
     about = {"cores": len(os.sched_getaffinity(0)), "rounds": options.rounds}
     text = report(speed, images, ratio, about)
     print(text)
