@@ -1,7 +1,7 @@
 //! Embeddings into the cache, in the order that they come in, a part at a time.
 
 use artifact::embeddings::{Cache, NewPart, Storage, Writer, part_rows};
-use ndarray::ArrayView2;
+use ndarray::{ArrayView2, Axis};
 use stage::{Error, Result};
 
 use crate::pipeline::Embeddings;
@@ -21,22 +21,70 @@ impl<'a> Collector<'a> {
         Self { cache, writer, storage, dims, part: None }
     }
 
-    /// Takes a batch.
-    pub fn take(&mut self, batch: &Embeddings) -> Result<()> {
-        let rows = ArrayView2::from_shape((batch.keys.len(), self.dims), &batch.values)
+    /// Takes embeddings. Where a part ends doesn't depend on how many come at once.
+    pub fn take(&mut self, found: &Embeddings) -> Result<()> {
+        let most = part_rows(self.dims);
+        let mut rows = ArrayView2::from_shape((found.keys.len(), self.dims), &found.values)
             .map_err(|e| Error::internal(format!("a batch of embeddings: {e}")))?;
-        let mut part = match self.part.take() {
-            Some(part) => part,
-            None => self.cache.new_part(self.writer, self.storage, self.dims)?,
-        };
-        part.write(&batch.keys, rows)?;
-        let full = part.rows() >= part_rows(self.dims);
-        self.part = Some(part);
-        if full { self.flush() } else { Ok(()) }
+        let mut keys = &found.keys[..];
+        while !keys.is_empty() {
+            let mut part = match self.part.take() {
+                Some(part) => part,
+                None => self.cache.new_part(self.writer, self.storage, self.dims)?,
+            };
+            let room = keys.len().min(most - part.rows());
+            let (first, others) = rows.split_at(Axis(0), room);
+            part.write(&keys[..room], first)?;
+            (keys, rows) = (&keys[room..], others);
+            let full = part.rows() == most;
+            self.part = Some(part);
+            if full {
+                self.flush()?;
+            }
+        }
+        Ok(())
     }
 
     /// Adds the part that there is, if any.
     pub fn flush(&mut self) -> Result<()> {
         self.part.take().map_or(Ok(()), |part| self.cache.add_part(part).map(drop))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use artifact::Hash;
+
+    /// The names of the parts, which are hashes of their bytes, when `counts` rows come at once.
+    fn parts(counts: &[usize]) -> Vec<String> {
+        let dims = 1 << 20; // 16 rows make a part
+        let root = tempfile::tempdir().unwrap();
+        let mut cache = Cache::open(root.path(), Hash::of(b"view")).unwrap();
+        let writer = Cache::lock(root.path(), Hash::of(b"view")).unwrap();
+        let mut collector = Collector::new(&mut cache, &writer, Storage::F16, dims);
+        let mut next = 0_u8;
+        for &count in counts {
+            let rows = next..next + count as u8;
+            next = rows.end;
+            let values = rows.clone().flat_map(|row| vec![f32::from(row); dims]).collect();
+            let keys = rows.map(|row| Hash::of(&[row])).collect();
+            collector.take(&Embeddings { keys, values }).unwrap();
+        }
+        collector.flush().unwrap();
+        let folder = root.path().join(Hash::of(b"view").to_string());
+        let files = std::fs::read_dir(folder).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.filter(|name| name.starts_with("part-")).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn parts_do_not_depend_on_how_many_rows_come_at_once() {
+        let expected = parts(&[16, 4]);
+        assert_eq!(expected.len(), 2);
+        assert_eq!(parts(&[20]), expected);
+        assert_eq!(parts(&[7, 7, 6]), expected);
     }
 }
