@@ -27,7 +27,7 @@ class Tool:
             stdout=self.output, stderr=self.errors,
         )
 
-    def is_ready(self):
+    def wait_until_ready(self):
         """Waits until it has written something."""
         while self.process.poll() is None and not os.fstat(self.output.fileno()).st_size:
             time.sleep(0.05)

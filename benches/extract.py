@@ -90,7 +90,7 @@ class Ours:
         warm(self.run / "images")
         cache = new_cache(self.run / "cache")
         alone = Tool("examples/raw", self.run, HELD, BATCH, threads, IMAGES)
-        alone.is_ready()
+        alone.wait_until_ready()
         alone.go()
         whole = Tool(*self.extract, cache=cache)
         took, alone_took = in_turns(whole, alone)

@@ -28,17 +28,15 @@ impl<'a> Collector<'a> {
             .map_err(|e| Error::internal(format!("a batch of embeddings: {e}")))?;
         let mut keys = &found.keys[..];
         while !keys.is_empty() {
-            let mut part = match self.part.take() {
+            let part = match &mut self.part {
                 Some(part) => part,
-                None => self.cache.new_part(self.writer, self.storage, self.dims)?,
+                none => none.insert(self.cache.new_part(self.writer, self.storage, self.dims)?),
             };
             let room = keys.len().min(most - part.rows());
             let (first, others) = rows.split_at(Axis(0), room);
             part.write(&keys[..room], first)?;
             (keys, rows) = (&keys[room..], others);
-            let full = part.rows() == most;
-            self.part = Some(part);
-            if full {
+            if part.rows() == most {
                 self.flush()?;
             }
         }

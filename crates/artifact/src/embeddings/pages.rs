@@ -11,7 +11,7 @@ use std::io::{BufWriter, Write};
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
 use half::f16;
-use half::slice::HalfFloatSliceExt as _;
+use half::vec::HalfFloatVecExt as _;
 use ndarray::ArrayView2;
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::{Compression, Encoding};
@@ -43,10 +43,12 @@ pub(super) struct Pages<W: Write + Send> {
     storage: Storage,
     dims: usize,
     /// Rows of a row group; the last one may have fewer.
-    rows: usize,
-    /// Those of the row group that isn't full yet,
+    group: usize,
+    /// Of all rows that came,
     keys: Vec<Key>,
-    /// and their embeddings as they will stand in the file.
+    /// how many of them are in row groups that were written,
+    written: usize,
+    /// and the others' embeddings as they will stand in the file.
     numbers: Vec<u8>,
 }
 
@@ -64,8 +66,8 @@ impl<W: Write + Send> Pages<W> {
         let columns = ArrowSchemaConverter::new().convert(&schema)?;
         let sink = BufWriter::with_capacity(SINK_BYTES, sink);
         let file = SerializedFileWriter::new(sink, columns.root_schema_ptr(), properties.into())?;
-        let rows = (GROUP_BYTES / (width(storage) * dims).max(1)).max(1);
-        Ok(Self { file, storage, dims, rows, keys: Vec::new(), numbers: Vec::new() })
+        let group = (GROUP_BYTES / (width(storage) * dims).max(1)).max(1);
+        Ok(Self { file, storage, dims, group, keys: Vec::new(), written: 0, numbers: Vec::new() })
     }
 
     /// Adds the `embeddings`, `[keys, dims]`, of `keys`.
@@ -75,7 +77,7 @@ impl<W: Write + Send> Pages<W> {
             let row = row.as_slice().map_or_else(|| Cow::from(row.to_vec()), Cow::from);
             self.keys.push(*key);
             add_numbers(&mut self.numbers, &row, self.storage);
-            if self.keys.len() == self.rows {
+            if self.keys.len() == self.written + self.group {
                 self.write_group()?;
             }
         }
@@ -84,23 +86,30 @@ impl<W: Write + Send> Pages<W> {
 
     fn write_group(&mut self) -> Result<()> {
         let descriptor = self.file.schema_descr().column(1);
+        let keys = &self.keys[self.written..];
         let mut group = self.file.next_row_group()?;
-        write_keys(&mut group, &self.keys)?;
-        let column = Column::encode(descriptor, self.keys.len(), self.dims, &self.numbers)?;
+        write_keys(&mut group, keys)?;
+        let column = Column::encode(descriptor, keys.len(), self.dims, &self.numbers)?;
         group.append_column(&column.bytes, column.close)?;
         group.close()?;
-        self.keys.clear();
+        self.written = self.keys.len();
         self.numbers.clear();
         Ok(())
     }
 
-    /// Writes the footer and gives the sink back.
-    pub(super) fn finish(mut self) -> Result<W> {
-        if !self.keys.is_empty() {
+    /// How many rows came.
+    pub(super) fn rows(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Writes the footer; gives the sink back, and the keys of all rows.
+    pub(super) fn finish(mut self) -> Result<(W, Vec<Key>)> {
+        if self.written < self.keys.len() {
             self.write_group()?;
         }
         let sink = self.file.into_inner()?.into_inner();
-        sink.map_err(|e| ParquetError::External(Box::new(e.into_error())))
+        let sink = sink.map_err(|e| ParquetError::External(Box::new(e.into_error())))?;
+        Ok((sink, self.keys))
     }
 }
 
@@ -204,23 +213,17 @@ fn page(rows: usize, dims: usize, numbers: &[u8]) -> Vec<u8> {
     page
 }
 
-/// Numbers as they stand in the file.
+/// Adds the numbers of a row as they stand in the file.
 fn add_numbers(bytes: &mut Vec<u8>, row: &[f32], storage: Storage) {
-    let start = bytes.len();
-    bytes.resize(start + width(storage) * row.len(), 0);
-    let places = &mut bytes[start..];
     match storage {
         Storage::F32 => {
-            for (place, number) in places.as_chunks_mut().0.iter_mut().zip(row) {
-                *place = number.to_le_bytes();
-            }
+            let row: Vec<[u8; 4]> = row.iter().map(|number| number.to_le_bytes()).collect();
+            bytes.extend_from_slice(row.as_flattened());
         }
         Storage::F16 => {
-            let mut half = vec![f16::ZERO; row.len()];
-            half.convert_from_f32_slice(row);
-            for (place, number) in places.as_chunks_mut().0.iter_mut().zip(half) {
-                *place = number.to_le_bytes();
-            }
+            let row = Vec::<f16>::from_f32_slice(row);
+            let row: Vec<[u8; 2]> = row.iter().map(|number| number.to_le_bytes()).collect();
+            bytes.extend_from_slice(row.as_flattened());
         }
     }
 }
@@ -264,7 +267,7 @@ mod tests {
         for (keys, rows) in keys.chunks(7).zip(rows.axis_chunks_iter(Axis(0), 7)) {
             pages.write(keys, rows).unwrap();
         }
-        pages.finish().unwrap().into()
+        pages.finish().unwrap().0.into()
     }
 
     #[test]

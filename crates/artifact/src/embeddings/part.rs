@@ -47,16 +47,12 @@ pub(super) struct Content {
 
 /// A part that is being written; nobody else sees it before it is
 /// [added](super::Cache::add_part).
-pub struct NewPart {
-    pages: Pages<FileWriter>,
-    keys: Vec<Key>,
-}
+pub struct NewPart(Pages<FileWriter>);
 
 impl NewPart {
     pub(super) fn new(sink: FileWriter, view: Hash, storage: Storage, dims: usize) -> Result<Self> {
         let metadata = [(VIEW, view.to_string())];
-        let pages = Pages::new(sink, &metadata, storage, dims).map_err(|e| unwritten(&e))?;
-        Ok(Self { pages, keys: Vec::new() })
+        Pages::new(sink, &metadata, storage, dims).map(Self).map_err(|e| unwritten(&e))
     }
 
     /// Adds embeddings, shape `[keys, dims]`, which are stored as they are, without statistics.
@@ -64,20 +60,18 @@ impl NewPart {
     /// # Errors
     /// [`Io`](stage::Fault::Io) where they can't be written.
     pub fn write(&mut self, keys: &[Key], embeddings: ArrayView2<f32>) -> Result<()> {
-        self.keys.extend(keys);
-        self.pages.write(keys, embeddings).map_err(|e| unwritten(&e))
+        self.0.write(keys, embeddings).map_err(|e| unwritten(&e))
     }
 
     /// How many embeddings it has.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.keys.len()
+        self.0.rows()
     }
 
     /// The whole file, and its rows' keys.
     pub(super) fn finish(self) -> Result<(FileWriter, Vec<Key>)> {
-        let file = self.pages.finish().map_err(|e| unwritten(&e))?;
-        Ok((file, self.keys))
+        self.0.finish().map_err(|e| unwritten(&e))
     }
 }
 
