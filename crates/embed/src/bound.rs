@@ -100,6 +100,12 @@ impl Bound {
         Ok(embeddings)
     }
 
+    /// How many numbers it gives for a picture.
+    #[must_use]
+    pub fn dims(&self) -> usize {
+        self.dims
+    }
+
     /// The pixels that the model infers from: those of the last time, to be written over.
     pub fn input(&mut self) -> &mut [u8] {
         self.input.extract_tensor_mut().1

@@ -281,8 +281,9 @@ fn frame_and_infer<P, T>(
     while let Some(job) = source.next(batches) {
         let started = Instant::now();
         let result = job.and_then(|job| {
-            let (mut items, mut embeddings) = (Vec::new(), Vec::new());
             let mut pictures = job.pictures.into_iter();
+            let mut items = Vec::with_capacity(pictures.len());
+            let mut embeddings = Vec::with_capacity(pictures.len() * model.dims());
             while pictures.len() > 0 {
                 let framed = filler.fill(pictures.by_ref().take(source.batch), model.input())?;
                 model.infer(framed.len(), &mut embeddings)?;

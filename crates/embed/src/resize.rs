@@ -21,6 +21,9 @@ const BITS: u32 = 32 - 8 - 2;
 /// One half, for rounding.
 const HALF: i32 = 1 << (BITS - 1);
 
+/// Rows that are resampled across together: whole vectors, and few enough for the cache.
+const STRIP: usize = 32;
+
 /// Pixels of a larger picture, row by row.
 #[derive(Clone, Copy)]
 pub(crate) struct Seen<'a> {
@@ -66,10 +69,10 @@ fn resize_inline(seen: Seen<'_>, [to_width, to_height]: [usize; 2], out: &mut [u
     if height > to_height && height + to_height > 2 * width {
         let mut between = vec![0; to_height * width * 3];
         down(rows, &Taps::of(height, to_height), &mut between);
-        across(between.chunks_exact(width * 3), &Taps::of(width, to_width), out);
+        across(between.chunks_exact(width * 3), width, &Taps::of(width, to_width), out);
     } else {
         let mut between = vec![0; height * to_width * 3];
-        across(rows, &Taps::of(width, to_width), &mut between);
+        across(rows, width, &Taps::of(width, to_width), &mut between);
         down(between.chunks_exact(to_width * 3), &Taps::of(height, to_height), out);
     }
 }
@@ -138,35 +141,32 @@ impl Taps {
     }
 }
 
-/// Resamples `rows` to rows of as many pixels as there are `taps`.
+/// Resamples `rows`, each of `width` pixels, to rows of as many pixels as there are `taps`.
+///
+/// For that they are turned into columns, which are resampled as rows are: a pixel's three
+/// numbers would fill no vector, those of a whole column do.
 #[inline(always)]
-fn across<'a>(rows: impl Iterator<Item = &'a [u8]>, taps: &Taps, out: &mut [u8]) {
-    let mut wide = Vec::new();
-    // One byte more, as each pixel is written with its fourth lane, over which the next one goes.
-    let mut line = vec![0; taps.first.len() * 3 + 1];
-    for (row, out) in rows.zip(out.chunks_exact_mut(taps.first.len() * 3)) {
-        // A pixel with a fourth lane is one vector.
-        wide.clear();
-        wide.extend(row.chunks_exact(3).map(|p| [p[0], p[1], p[2], 0].map(i32::from)));
-        let targets = taps.iter().zip((0..).step_by(3));
-        if taps.count == 2 {
-            for ((first, weights), place) in targets {
-                let (one, two) = (&wide[first], &wide[first + 1]);
-                let sum = |lane: usize| HALF + one[lane] * weights[0] + two[lane] * weights[1];
-                line[place..place + 4].copy_from_slice(&[0, 1, 2, 3].map(sum).map(to_byte));
-            }
-        } else {
-            for ((first, weights), place) in targets {
-                let mut sums = [HALF; 4];
-                for (pixel, weight) in wide[first..].iter().zip(weights) {
-                    for (sum, value) in sums.iter_mut().zip(pixel) {
-                        *sum += value * weight;
-                    }
-                }
-                line[place..place + 4].copy_from_slice(&sums.map(to_byte));
-            }
+fn across<'a>(rows: impl Iterator<Item = &'a [u8]>, width: usize, taps: &Taps, out: &mut [u8]) {
+    let rows: Vec<&[[u8; 3]]> = rows.map(|row| row.as_chunks().0).collect();
+    let target = taps.first.len();
+    let (mut from, mut to) = (vec![0; STRIP * width * 3], vec![0; STRIP * target * 3]);
+    for (rows, out) in rows.chunks(STRIP).zip(out.chunks_mut(STRIP * target * 3)) {
+        let height = rows.len() * 3;
+        let (from, to) = (&mut from[..width * height], &mut to[..target * height]);
+        turn(rows, from);
+        down(from.chunks_exact(height), taps, to);
+        let columns: Vec<_> = to.chunks_exact(height).map(|column| column.as_chunks().0).collect();
+        turn(&columns, out);
+    }
+}
+
+/// Writes rows of pixels as columns.
+#[inline(always)]
+fn turn(rows: &[&[[u8; 3]]], out: &mut [u8]) {
+    for (x, column) in out.chunks_exact_mut(rows.len() * 3).enumerate() {
+        for (pixel, row) in column.as_chunks_mut().0.iter_mut().zip(rows) {
+            *pixel = row[x];
         }
-        out.copy_from_slice(&line[..out.len()]);
     }
 }
 
@@ -225,7 +225,7 @@ mod tests {
         // (3 a + 3 b + c) / 7 of the first three.
         let row = [0, 70, 140, 210].map(|value| [value; 3]).concat();
         let mut out = [0; 6];
-        across(std::iter::once(&row[..]), &Taps::new(4, 2), &mut out);
+        across(std::iter::once(&row[..]), 4, &Taps::new(4, 2), &mut out);
         assert_eq!(out, *[[50; 3], [160; 3]].concat());
         // Two rows to four: 1, 3/4, 1/4, 0 of the first.
         let mut out = [0; 12];
