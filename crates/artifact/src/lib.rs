@@ -10,6 +10,7 @@
 mod answers;
 pub mod certainty;
 pub mod embeddings;
+mod file;
 pub mod golden;
 mod hash;
 pub mod head;
@@ -27,12 +28,13 @@ mod sheet;
 mod table;
 
 pub use answers::Answers;
+pub use file::{FileWriter, Staged};
 pub use hash::{Hash, HashBuilder};
 pub use link::switch;
 pub use listing::{fetch_folder, folders_in_store};
 pub use manifest::{FORMAT, FileRecord, Manifest, Work};
 pub use markdown::markdown;
-pub use output::{FileWriter, Output, Staged};
+pub use output::Output;
 pub use predictions::{PredictionWriter, Predictions};
 pub use sheet::harmless;
 pub use table::properties;

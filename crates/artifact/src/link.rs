@@ -4,7 +4,7 @@ use std::path::Path;
 
 use stage::{Error, Result};
 
-use crate::output::temporary;
+use crate::file::temporary;
 use crate::place::{remove, sync_folder};
 
 /// Points the link at `path` to `target`, a name in the same folder. Whoever opens the link

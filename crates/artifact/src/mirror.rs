@@ -149,8 +149,9 @@ pub(crate) fn fetch(
         store.read(object, bytes, |piece| {
             file.write_all(piece).map_err(|e| Error::io(e.to_string()))
         })?;
-        if right(&file.hash()) {
-            return file.finish(None);
+        let file = file.finish(None)?;
+        if right(&file.record().hash) {
+            return Ok(file);
         }
         tracing::warn!("{} came damaged", store.url_of(object));
     }

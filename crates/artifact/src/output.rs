@@ -6,24 +6,20 @@
 //! old manifest goes first, so that a folder between two states counts as not made.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::io::{self, BufWriter, Write};
+use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use stage::{Error, Result};
 use store::Version;
 
+use crate::file::TEMPORARY;
 use crate::lock::{Kind, Lock};
 use crate::manifest::{FILE, FORMAT};
 use crate::mirror::Mirror;
-use crate::place::{exchange, place_all, remove};
-use crate::{FileRecord, Hash, Manifest, Work};
-
-/// How temporary names begin; the holder of the lock may remove all of them.
-pub(crate) const TEMPORARY: &str = ".tmp-";
+use crate::place::{exchange, remove};
+use crate::{FileWriter, Manifest, Staged, Work};
 
 /// A folder that this process alone may write.
 pub struct Output {
@@ -89,7 +85,7 @@ impl Output {
         counters: BTreeMap<String, u64>,
         facts: BTreeMap<String, Value>,
     ) -> Result<Manifest> {
-        let outputs = files.iter().map(|f| (f.name.clone(), f.record.clone())).collect();
+        let outputs = files.iter().map(|f| (f.name().to_owned(), f.record().clone())).collect();
         let manifest = Manifest { format: FORMAT, work, outputs, counters, facts };
         let mut json = serde_json::to_vec_pretty(&manifest)
             .map_err(|e| Error::internal(format!("cannot write a manifest: {e}")))?;
@@ -117,139 +113,6 @@ pub(crate) fn sweep(dir: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// A temporary name in `dir` for what will be `name`, unlike any other writer's.
-pub(crate) fn temporary(dir: &Path, name: &str) -> PathBuf {
-    let unique = RandomState::new().build_hasher().finish();
-    dir.join(format!("{TEMPORARY}{unique:016x}-{}", name.replace('/', "-")))
-}
-
-/// A temporary file, removed when dropped unless it was renamed.
-struct Temporary(PathBuf);
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // After a rename there is nothing to remove; a leftover is swept by the next writer.
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-/// A file being written under a temporary name; hashes what passes.
-pub struct FileWriter {
-    name: String,
-    temporary: Temporary,
-    file: BufWriter<File>,
-    hasher: blake3::Hasher,
-    bytes: u64,
-}
-
-impl Write for FileWriter {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let n = self.file.write(buffer).map_err(|e| self.named(&e))?;
-        self.hasher.update(&buffer[..n]);
-        self.bytes += n as u64;
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush().map_err(|e| self.named(&e))
-    }
-}
-
-impl FileWriter {
-    /// Starts a file in `dir` that will be `name`, under a temporary name of its own: two
-    /// writers never share one, even where somebody removed the file that locks one of them
-    /// out.
-    pub(crate) fn create(dir: &Path, name: &str) -> Result<Self> {
-        let temporary = temporary(dir, name);
-        // New, as a link planted at this name must not be written through.
-        let file = File::create_new(&temporary).map_err(|e| Error::write(&temporary, &e))?;
-        Ok(Self {
-            name: name.to_owned(),
-            temporary: Temporary(temporary),
-            file: BufWriter::with_capacity(1 << 20, file),
-            hasher: blake3::Hasher::new(),
-            bytes: 0,
-        })
-    }
-
-    /// Starts a file of no artifact that [`FileWriter::keep`] will call `path`.
-    ///
-    /// # Errors
-    /// [`Create`](stage::Fault::Create) where it can't be written.
-    pub fn at(path: &Path) -> Result<Self> {
-        let name = path.file_name().and_then(OsStr::to_str).ok_or_else(|| {
-            Error::create(format!("{} is no name that a file can be given", path.display()))
-        })?;
-        let folder = path.parent().filter(|folder| *folder != Path::new(""));
-        Self::create(folder.unwrap_or(Path::new(".")), name).map_err(|e| e.context(path.display()))
-    }
-
-    /// Completes a file of no artifact and gives it its name.
-    ///
-    /// # Errors
-    /// [`Io`](stage::Fault::Io) where it can't be written.
-    pub fn keep(self) -> Result<()> {
-        let staged = self.finish(None)?;
-        let target = staged.path().with_file_name(staged.name());
-        place_all([(&staged, target)])
-    }
-
-    /// Names the file, for callers that have the error from a library.
-    fn named(&self, error: &io::Error) -> io::Error {
-        io::Error::new(error.kind(), Error::write(&self.temporary.0, error))
-    }
-
-    /// The hash of what was written so far.
-    pub(crate) fn hash(&self) -> Hash {
-        Hash(self.hasher.finalize().into())
-    }
-
-    /// Flushes and syncs; the file then waits for its commit.
-    pub fn finish(mut self, rows: Option<u64>) -> Result<Staged> {
-        self.file
-            .flush()
-            .and_then(|()| self.file.get_ref().sync_all())
-            .map_err(|e| Error::io(self.named(&e).to_string()))?;
-        let record = FileRecord { hash: self.hash(), bytes: self.bytes, rows };
-        Ok(Staged { name: self.name, temporary: self.temporary, record })
-    }
-}
-
-/// A whole file that waits for its commit.
-pub struct Staged {
-    name: String,
-    temporary: Temporary,
-    record: FileRecord,
-}
-
-impl Staged {
-    /// What it will be called.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// What the manifest will say of it.
-    #[must_use]
-    pub fn record(&self) -> &FileRecord {
-        &self.record
-    }
-
-    /// Where its bytes are until the commit, to be checked before it.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.temporary.0
-    }
-
-    /// That nobody removed it: then what is there must stay as it is.
-    pub(crate) fn check(&self) -> Result<()> {
-        let path = &self.temporary.0;
-        fs::symlink_metadata(path).map_err(|e| {
-            Error::io(format!("{} was lost before it was used: {e}; run again", path.display()))
-        })?;
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::{Key, STAGE, Shard};
 use crate::lock::Lock;
 use crate::place::{place_all, remove};
 use crate::table::damaged;
-use crate::{FileWriter, Hash};
+use crate::{Hash, Staged};
 
 /// Where an embedding is: part and row.
 type Place = (usize, usize);
@@ -200,15 +200,14 @@ impl Cache {
     /// Where it can't be written; those of the store.
     pub fn add_part(&mut self, part: NewPart) -> Result<PathBuf> {
         let (file, keys) = part.finish()?;
-        self.place(file, &keys)
+        self.place(&file, &keys)
     }
 
     /// Gives a part that was written its name.
-    fn place(&mut self, written: FileWriter, keys: &[Key]) -> Result<PathBuf> {
-        let staged = written.finish(Some(keys.len() as u64))?;
-        staged.check()?;
-        let part = self.dir.join(part::name(staged.record().hash));
-        place_all([(&staged, part.clone())])?;
+    fn place(&mut self, written: &Staged, keys: &[Key]) -> Result<PathBuf> {
+        written.check()?;
+        let part = self.dir.join(part::name(written.record().hash));
+        place_all([(written, part.clone())])?;
         // Its bytes were hashed on their way to the file.
         self.checked.check(&part, |_| Ok::<_, Error>(true))?;
         self.checked.save();
@@ -239,8 +238,9 @@ impl Cache {
             let mut copy = writer.create("part")?;
             let mut source = std::fs::File::open(part).map_err(|e| Error::read(part, &e))?;
             std::io::copy(&mut source, &mut copy).map_err(|e| Error::io(e.to_string()))?;
-            if part.file_name() == Some(part::name(copy.hash()).as_ref()) {
-                self.place(copy, &keys)?;
+            let copy = copy.finish(Some(keys.len() as u64))?;
+            if part.file_name() == Some(part::name(copy.record().hash).as_ref()) {
+                self.place(&copy, &keys)?;
                 taken += 1;
             } else {
                 tracing::warn!("{} is damaged: not taken over", part.display());

@@ -8,7 +8,7 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
-use crate::output;
+use crate::file;
 
 /// The file's name in a view's folder. It is outside of everything hashed, and losing it costs
 /// time, no more.
@@ -70,7 +70,7 @@ impl Checked {
             self.looks.entry(name).or_insert(look);
         }
         self.looks.retain(|name, _| self.dir.join(name).exists());
-        let temporary = output::temporary(&self.dir, "checked");
+        let temporary = file::temporary(&self.dir, "checked");
         let written = serde_json::to_vec_pretty(&self.looks)
             .map_err(std::io::Error::other)
             .and_then(|json| std::fs::write(&temporary, json))

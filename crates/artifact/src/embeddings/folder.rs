@@ -12,8 +12,9 @@ use std::time::{Duration, SystemTime};
 use stage::{Error, Fault, Result};
 
 use super::Shard;
+use crate::file::TEMPORARY;
 use crate::lock::{Kind, Lock};
-use crate::output::{TEMPORARY, sweep};
+use crate::output::sweep;
 use crate::{FileWriter, Hash};
 
 /// Names the lock of writers.

@@ -6,7 +6,7 @@
 //! a few bytes for each row, and the numbers as they are in memory.
 
 use std::borrow::Cow;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
@@ -34,12 +34,10 @@ type Result<T> = std::result::Result<T, ParquetError>;
 /// Embeddings of a row group, in bytes: it is made, hashed and written while it is in the
 /// processor's cache.
 const GROUP_BYTES: usize = 2 << 20;
-/// What is handed to the sink at a time, in bytes: hashing is fast on long runs only.
-const SINK_BYTES: usize = 1 << 18;
 
 /// Writes the rows of a part as they come.
 pub(super) struct Pages<W: Write + Send> {
-    file: SerializedFileWriter<BufWriter<W>>,
+    file: SerializedFileWriter<W>,
     storage: Storage,
     dims: usize,
     /// Rows of a row group; the last one may have fewer.
@@ -64,7 +62,6 @@ impl<W: Write + Send> Pages<W> {
         let mut properties = properties(metadata);
         add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
         let columns = ArrowSchemaConverter::new().convert(&schema)?;
-        let sink = BufWriter::with_capacity(SINK_BYTES, sink);
         let file = SerializedFileWriter::new(sink, columns.root_schema_ptr(), properties.into())?;
         let group = (GROUP_BYTES / (width(storage) * dims).max(1)).max(1);
         Ok(Self { file, storage, dims, group, keys: Vec::new(), written: 0, numbers: Vec::new() })
@@ -107,9 +104,7 @@ impl<W: Write + Send> Pages<W> {
         if self.written < self.keys.len() {
             self.write_group()?;
         }
-        let sink = self.file.into_inner()?.into_inner();
-        let sink = sink.map_err(|e| ParquetError::External(Box::new(e.into_error())))?;
-        Ok((sink, self.keys))
+        Ok((self.file.into_inner()?, self.keys))
     }
 }
 

@@ -19,7 +19,7 @@ use stage::{Error, Result};
 use super::pages::{Pages, width};
 use super::{Key, STAGE, to_key};
 use crate::table::{column, damaged, unwritten};
-use crate::{FileWriter, Hash};
+use crate::{FileWriter, Hash, Staged};
 
 /// Where a part's metadata name its view, so that a part in a wrong folder isn't trusted.
 const VIEW: &str = "view";
@@ -70,8 +70,9 @@ impl NewPart {
     }
 
     /// The whole file, and its rows' keys.
-    pub(super) fn finish(self) -> Result<(FileWriter, Vec<Key>)> {
-        self.0.finish().map_err(|e| unwritten(&e))
+    pub(super) fn finish(self) -> Result<(Staged, Vec<Key>)> {
+        let (file, keys) = self.0.finish().map_err(|e| unwritten(&e))?;
+        Ok((file.finish(Some(keys.len() as u64))?, keys))
     }
 }
 

@@ -9,8 +9,8 @@ use serde_json::Value;
 use stage::{Error, Result};
 
 use super::{checked, folder, part};
+use crate::file::{TEMPORARY, temporary};
 use crate::lock::Kind;
-use crate::output::{self, TEMPORARY};
 use crate::place;
 use crate::{Hash, lock::Lock};
 
@@ -77,7 +77,7 @@ pub fn describe(root: &Path, view: Hash, parameters: &Value, backbone: &Value) {
     }
     let text =
         format!("{:#}\n", serde_json::json!({ "parameters": parameters, "backbone": backbone }));
-    let temporary = output::temporary(&dir, ABOUT);
+    let temporary = temporary(&dir, ABOUT);
     let written =
         fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, dir.join(ABOUT)));
     if let Err(error) = written {
