@@ -1,6 +1,5 @@
 //! A file that is written under a temporary name and then takes its own.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, BufWriter, Write};
@@ -8,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use stage::{Error, Result};
 
-use crate::place::place_all;
+use crate::place::{folder_of, place_all};
 use crate::{FileRecord, Hash};
 
 /// How temporary names begin; the holder of the lock may remove all of them.
@@ -82,26 +81,25 @@ impl FileWriter {
         Ok(Self { name: name.to_owned(), temporary: Temporary(temporary), file })
     }
 
-    /// Starts a file of no artifact that [`FileWriter::keep`] will call `path`.
+    /// Starts a file of no artifact beside `path`, which [`FileWriter::keep`] will call it.
     ///
     /// # Errors
     /// [`Create`](stage::Fault::Create) where it can't be written.
     pub fn at(path: &Path) -> Result<Self> {
-        let name = path.file_name().and_then(OsStr::to_str).ok_or_else(|| {
-            Error::create(format!("{} is no name that a file can be given", path.display()))
-        })?;
-        let folder = path.parent().filter(|folder| *folder != Path::new(""));
-        Self::create(folder.unwrap_or(Path::new(".")), name).map_err(|e| e.context(path.display()))
+        if path.file_name().is_none() {
+            let path = path.display();
+            return Err(Error::create(format!("{path} is no name that a file can be given")));
+        }
+        // Not named after the path, whose name may be as long as one can be.
+        Self::create(folder_of(path), "file").map_err(|e| e.context(path.display()))
     }
 
-    /// Completes a file of no artifact and gives it its name.
+    /// Completes a file of no artifact and calls it `path`.
     ///
     /// # Errors
     /// [`Io`](stage::Fault::Io) where it can't be written.
-    pub fn keep(self) -> Result<()> {
-        let staged = self.finish(None)?;
-        let target = staged.path().with_file_name(staged.name());
-        place_all([(&staged, target)])
+    pub fn keep(self, path: &Path) -> Result<()> {
+        place_all([(&self.finish(None)?, path.to_owned())])
     }
 
     /// Names the file, for callers that have the error from a library.
@@ -156,5 +154,24 @@ impl Staged {
             Error::io(format!("{} was lost before it was used: {e}; run again", path.display()))
         })?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_no_artifact_may_have_the_longest_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x".repeat(255));
+        let mut file = FileWriter::at(&path).unwrap();
+        file.write_all(b"first").unwrap();
+        file.keep(&path).unwrap();
+        // What isn't kept leaves what is there.
+        FileWriter::at(&path).unwrap().write_all(b"second").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert_eq!(FileWriter::at(Path::new("/")).err().unwrap().fault().code(), 73);
     }
 }

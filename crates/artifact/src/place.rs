@@ -36,7 +36,7 @@ pub(crate) fn withdraw(dir: &Path, tool: &str, keep: impl Fn(&str) -> bool) -> R
 pub(crate) fn place_all<'a>(files: impl IntoIterator<Item = (&'a Staged, PathBuf)>) -> Result<()> {
     let mut folders = BTreeSet::new();
     for (file, target) in files {
-        let folder = target.parent().unwrap_or(Path::new(".")).to_owned();
+        let folder = folder_of(&target).to_owned();
         if !folders.contains(&folder) {
             fs::create_dir_all(&folder).map_err(|e| Error::write(&folder, &e))?;
             folders.insert(folder);
@@ -44,6 +44,11 @@ pub(crate) fn place_all<'a>(files: impl IntoIterator<Item = (&'a Staged, PathBuf
         fs::rename(file.path(), &target).map_err(|e| Error::write(&target, &e))?;
     }
     folders.iter().try_for_each(|folder| sync_folder(folder))
+}
+
+/// The folder that holds `path`: of a name alone, the one that we are in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))
 }
 
 pub(crate) fn sync_folder(dir: &Path) -> Result<()> {

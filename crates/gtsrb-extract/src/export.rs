@@ -36,6 +36,6 @@ pub fn export(args: &Args, to: &Path) -> Result<Outcome<Summary>> {
             progress.inc(rows.len() as u64);
         }
     }
-    table.finish()?.keep()?;
+    table.finish()?.keep(to)?;
     Ok(Outcome::Done(Summary::Exported(Exported { file: to.to_owned(), rows, dims })))
 }

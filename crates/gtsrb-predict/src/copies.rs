@@ -5,11 +5,10 @@ use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::{Component, Path};
 
-use artifact::Hash;
+use artifact::{FileWriter, Hash};
 use stage::{Error, Result};
 
 use crate::label_next::Candidate;
-use crate::table::temporary;
 
 /// Refuses a folder that holds something: what was labelled before must not be mixed with guesses.
 ///
@@ -45,9 +44,9 @@ fn copy_one(candidate: &Candidate, classes: &[String], to: &Path) -> Result<Stri
     let target = to.join(&path);
     let failed = |e| Error::write(&target, &e);
     std::fs::create_dir_all(to.join(&folder)).map_err(failed)?;
-    let mut file = temporary(&target)?;
-    file.write_all(&bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-    file.persist(&target).map_err(|e| failed(e.error))?;
+    let mut file = FileWriter::at(&target)?;
+    file.write_all(&bytes).map_err(failed)?;
+    file.keep(&target)?;
     Ok(path)
 }
 

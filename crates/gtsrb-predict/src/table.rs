@@ -1,38 +1,18 @@
 //! Predictions as a Parquet file that is there whole or not at all.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use artifact::{PredictionWriter, Predictions};
+use artifact::{FileWriter, PredictionWriter, Predictions};
 use ndarray::{ArrayView1, ArrayView2};
 use stage::{Error, Result};
-use tempfile::NamedTempFile;
 
 /// Rows written at a time.
 const ROWS: usize = 1024;
 
-/// What will be the file `target`, under another name in the same folder.
-///
-/// # Errors
-/// [`Create`](stage::Fault::Create) where it can't be written.
-pub fn temporary(target: &Path) -> Result<NamedTempFile> {
-    let folder = match target.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    tempfile::Builder::new()
-        .prefix(".tmp-")
-        // What the user's mask leaves of it.
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder)
-        .map_err(|e| Error::write(target, &e))
-}
-
 /// Columns `path`, `predicted` and `probabilities`, as in a run's `predictions.parquet`.
 pub struct Table {
     target: PathBuf,
-    writer: PredictionWriter<NamedTempFile>,
+    writer: PredictionWriter<FileWriter>,
     classes: usize,
     paths: Vec<String>,
     predicted: Vec<usize>,
@@ -45,7 +25,7 @@ impl Table {
     /// # Errors
     /// [`Create`](stage::Fault::Create) where it can't be written.
     pub fn create(target: &Path, classes: usize) -> Result<Self> {
-        let writer = PredictionWriter::new(temporary(target)?, classes)
+        let writer = PredictionWriter::new(FileWriter::at(target)?, classes)
             .map_err(|e| e.context(target.display()))?;
         Ok(Self {
             target: target.to_owned(),
@@ -70,9 +50,7 @@ impl Table {
         self.write()?;
         let target = &self.target;
         let file = self.writer.finish().map_err(|e| e.context(target.display()))?;
-        file.as_file().sync_all().map_err(|e| Error::write(target, &e))?;
-        file.persist(target).map_err(|e| Error::write(target, &e.error))?;
-        Ok(())
+        file.keep(target)
     }
 
     /// Writes what was added since the last time.
