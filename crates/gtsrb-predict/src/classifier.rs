@@ -104,9 +104,12 @@ impl Classifier {
     /// seen no others.
     pub fn rows(&self, mut embeddings: Vec<f32>) -> Result<Array2<f32>> {
         if self.view.storage == Storage::F16 {
-            let mut halves = vec![f16::ZERO; embeddings.len()];
-            halves.convert_from_f32_slice(&embeddings);
-            halves.convert_to_f32_slice(&mut embeddings);
+            let mut halves = [f16::ZERO; 1024];
+            for numbers in embeddings.chunks_mut(halves.len()) {
+                let halves = &mut halves[..numbers.len()];
+                halves.convert_from_f32_slice(numbers);
+                halves.convert_to_f32_slice(numbers);
+            }
         }
         let shape = (embeddings.len() / self.dims(), self.dims());
         Array2::from_shape_vec(shape, embeddings)

@@ -17,10 +17,12 @@ mod worksheet;
 
 use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use embed::{Batch, Framer, Pipeline};
 use picture::Picture;
+use rustix::fs::OFlags;
 use stage::{Error, Outcome, Result};
 
 pub use args::Args;
@@ -111,13 +113,15 @@ fn frame(found: Found, framer: &Framer, out: &mut [u8]) -> Result<Framed> {
 /// The bytes of a file.
 fn read(path: &Path) -> Result<Vec<u8>> {
     let failed = |e| Error::read(path, &e);
-    // Before it is opened: the end of a pipe may never come.
-    let metadata = std::fs::metadata(path).map_err(failed)?;
+    // Without waiting for who writes into a pipe: it may never come.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
         return Err(Error::data("not a file"));
     }
     let mut bytes = Vec::with_capacity(metadata.len().min(MAX_FILE) as usize);
-    let read = File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes));
+    let read = file.take(MAX_FILE + 1).read_to_end(&mut bytes);
     if read.map_err(failed)? as u64 > MAX_FILE {
         return Err(Error::data(format!("a file of more than {MAX_FILE} bytes")));
     }

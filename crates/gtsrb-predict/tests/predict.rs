@@ -8,7 +8,7 @@
 
 mod run;
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use run::{Run, code, errors, has_runtime, lines};
 use serde_json::Value;
@@ -86,6 +86,9 @@ fn a_bad_picture_does_not_stop_the_others() {
     let (first, last) = (run.picture("a.png", 0), run.picture("c.png", 2));
     let bad = run.file("pictures/b.png");
     std::fs::write(&bad, &std::fs::read(&first).unwrap()[..40]).unwrap();
+    // Nobody writes into this one.
+    let pipe = run.file("pictures/d.png");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let table = run.file("table.parquet");
     let ran = run.predict(&["--parquet", table.to_str().unwrap()], &[&run.pictures()]);
     assert_eq!(code(&ran), 65);
@@ -94,7 +97,8 @@ fn a_bad_picture_does_not_stop_the_others() {
     assert!(said[0].starts_with(first.to_str().unwrap()));
     assert!(said[1].starts_with(last.to_str().unwrap()));
     let log = errors(&ran);
-    assert!(log.contains(bad.to_str().unwrap()) && log.contains("1 of 3"), "{log}");
+    assert!(log.contains(bad.to_str().unwrap()) && log.contains("2 of 4"), "{log}");
+    assert!(log.contains("d.png: not a file"), "{log}");
     assert!(table.exists());
 }
 
