@@ -5,7 +5,7 @@ use std::path::Path;
 use stage::{Error, Result};
 
 use crate::file::temporary;
-use crate::place::{remove, sync_folder};
+use crate::place::{folder_of, remove, sync_folder};
 
 /// Points the link at `path` to `target`, a name in the same folder. Whoever opens the link
 /// finds the old target or the new one, also after a crash.
@@ -19,7 +19,7 @@ pub fn switch(path: &Path, target: &str) -> Result<()> {
             path.display()
         )));
     }
-    let dir = path.parent().unwrap_or(Path::new("."));
+    let dir = folder_of(path);
     let fresh = temporary(dir, "link");
     let made = link(target, &fresh).and_then(|()| std::fs::rename(&fresh, path));
     made.map_err(|e| {

@@ -69,10 +69,10 @@ fn resize_inline(seen: Seen<'_>, [to_width, to_height]: [usize; 2], out: &mut [u
     if height > to_height && height + to_height > 2 * width {
         let mut between = vec![0; to_height * width * 3];
         down(rows, &Taps::of(height, to_height), &mut between);
-        across(between.chunks_exact(width * 3), width, &Taps::of(width, to_width), out);
+        across(between.chunks_exact(width * 3), &Taps::of(width, to_width), out);
     } else {
         let mut between = vec![0; height * to_width * 3];
-        across(rows, width, &Taps::of(width, to_width), &mut between);
+        across(rows, &Taps::of(width, to_width), &mut between);
         down(between.chunks_exact(to_width * 3), &Taps::of(height, to_height), out);
     }
 }
@@ -141,14 +141,14 @@ impl Taps {
     }
 }
 
-/// Resamples `rows`, each of `width` pixels, to rows of as many pixels as there are `taps`.
+/// Resamples `rows` to rows of as many pixels as there are `taps`.
 ///
 /// For that they are turned into columns, which are resampled as rows are: a pixel's three
 /// numbers would fill no vector, those of a whole column do.
 #[inline(always)]
-fn across<'a>(rows: impl Iterator<Item = &'a [u8]>, width: usize, taps: &Taps, out: &mut [u8]) {
+fn across<'a>(rows: impl Iterator<Item = &'a [u8]>, taps: &Taps, out: &mut [u8]) {
     let rows: Vec<&[[u8; 3]]> = rows.map(|row| row.as_chunks().0).collect();
-    let target = taps.first.len();
+    let (width, target) = (rows.first().map_or(0, |row| row.len()), taps.first.len());
     let (mut from, mut to) = (vec![0; STRIP * width * 3], vec![0; STRIP * target * 3]);
     for (rows, out) in rows.chunks(STRIP).zip(out.chunks_mut(STRIP * target * 3)) {
         let height = rows.len() * 3;
@@ -225,7 +225,7 @@ mod tests {
         // (3 a + 3 b + c) / 7 of the first three.
         let row = [0, 70, 140, 210].map(|value| [value; 3]).concat();
         let mut out = [0; 6];
-        across(std::iter::once(&row[..]), 4, &Taps::new(4, 2), &mut out);
+        across(std::iter::once(&row[..]), &Taps::new(4, 2), &mut out);
         assert_eq!(out, *[[50; 3], [160; 3]].concat());
         // Two rows to four: 1, 3/4, 1/4, 0 of the first.
         let mut out = [0; 12];

@@ -20,7 +20,7 @@ use super::STAGE;
 use super::part::{self, Content};
 use crate::Hash;
 use crate::mirror::fetch;
-use crate::place::place_all;
+use crate::place::{folder_of, place_all};
 use crate::table::damaged;
 
 /// Bytes at the end of a part that hold its footer; those of a full one are a tenth of it.
@@ -94,9 +94,8 @@ impl Elsewhere {
         let absent: Vec<_> = parts.filter(|part| !part.exists()).collect();
         each(&absent, |part| {
             let (name, bytes) = (name(part), self.there.get(*part).copied().unwrap_or_default());
-            let dir = part.parent().unwrap_or(Path::new("."));
             let whole = |hash: &Hash| part::name(*hash) == name;
-            let staged = fetch(&self.store, &name, bytes, dir, &name, whole)?;
+            let staged = fetch(&self.store, &name, bytes, folder_of(part), &name, whole)?;
             place_all([(&staged, (*part).clone())])
         })
         .map(drop)
